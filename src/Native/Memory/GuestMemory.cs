@@ -1,0 +1,6 @@
+namespace Ringmaster.Native.Memory;
+
+/// <summary>An immutable, reference-counted snapshot of guest memory.</summary>
+public sealed class GuestMemory
+{
+}

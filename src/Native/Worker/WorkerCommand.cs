@@ -1,0 +1,52 @@
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+
+namespace Ringmaster.Native.Worker;
+
+/// <summary>
+/// What a worker can be told. Commands are carried out in the order in which they were posted, between two batches
+/// of frames; each is answered by a <see cref="CommandDone"/> with its <see cref="Id"/>, or by <see cref="WorkerExited"/>.
+/// </summary>
+public abstract record WorkerCommand
+{
+    private static long s_lastId;
+
+    /// <summary>Unique in the process; links the answer to the command.</summary>
+    public long Id { get; } = Interlocked.Increment(ref s_lastId);
+}
+
+/// <summary>
+/// Switches to another memory table. The rings' addresses are translated anew; a ring that no longer fits is broken.
+/// The worker takes its own reference to the new table and releases the one to the old before it answers.
+/// </summary>
+public sealed record ReplaceMemory(GuestMemory Memory) : WorkerCommand;
+
+/// <summary>Starts a ring that is stopped; looks at once for buffers already there.</summary>
+public sealed record StartRing(RingSide Side, RingPlan Plan) : WorkerCommand;
+
+/// <summary>
+/// Changes a running ring without touching its indices: fds, enabled or not, features, addresses (sent again to switch
+/// the log of the used ring). Ignored for a ring that does not run.
+/// </summary>
+public sealed record UpdateRing(RingSide Side, RingPlan Plan) : WorkerCommand;
+
+/// <summary>Stops a ring; the answer is a <see cref="RingStopped"/>, also for a ring that did not run.</summary>
+public sealed record StopRing(RingSide Side) : WorkerCommand;
+
+/// <summary>Sends one frame out on the TAP queue, for example a RARP announcement.</summary>
+/// <param name="Frame">The Ethernet frame, without a virtio header.</param>
+public sealed record SendFrame(ReadOnlyMemory<byte> Frame) : WorkerCommand;
+
+/// <summary>Registers one more fd on the worker's loop.</summary>
+/// <param name="Fd">The descriptor to watch for input, level-triggered. Borrowed until <see cref="UnwatchFd"/> or the worker's end.</param>
+/// <param name="OnReadable">Called on the worker's thread; must drain the fd, must not block; a throw fails the worker.</param>
+public sealed record WatchFd(OwnedFd Fd, Action OnReadable) : WorkerCommand;
+
+/// <summary>Takes back a <see cref="WatchFd"/>.</summary>
+public sealed record UnwatchFd(OwnedFd Fd) : WorkerCommand;
+
+/// <summary>Makes the worker fail as if its own code had thrown. For the demo and for tests of supervision.</summary>
+public sealed record InjectFault(string Reason) : WorkerCommand;
+
+/// <summary>Ends the worker; the answer is a <see cref="WorkerExited"/> without a cause.</summary>
+public sealed record ExitWorker : WorkerCommand;

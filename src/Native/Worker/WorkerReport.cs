@@ -1,0 +1,34 @@
+namespace Ringmaster.Native.Worker;
+
+/// <summary>What a worker tells. Reports are made on the worker's thread; the receiver must not block.</summary>
+/// <param name="Generation">Of the worker that reports, from its <see cref="WorkerPlan"/>.</param>
+public abstract record WorkerReport(long Generation);
+
+/// <summary>A command was carried out.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
+public record CommandDone(long Generation, long CommandId) : WorkerReport(Generation);
+
+/// <summary>A ring has stopped; nobody touches it any more.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="CommandId">The <see cref="StopRing"/>.</param>
+/// <param name="Side">Which ring.</param>
+/// <param name="Base">The index to go on from, in the form of <see cref="RingPlan.Base"/>; null when the ring did not run.</param>
+public sealed record RingStopped(long Generation, long CommandId, RingSide Side, uint? Base) : CommandDone(Generation, CommandId);
+
+/// <summary>
+/// A ring's own structure is broken (addresses, indices, memory gone). The ring has been stopped and its error fd
+/// signalled; the worker and the other ring go on.
+/// </summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Side">Which ring.</param>
+/// <param name="Reason">For the operator's log.</param>
+/// <param name="Base">The index at which it stopped, in the form of <see cref="RingPlan.Base"/>.</param>
+public sealed record RingBroken(long Generation, RingSide Side, string Reason, uint Base) : WorkerReport(Generation);
+
+/// <summary>The last thing a worker says: it has released everything and its thread ends.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Cause">Why it failed, or null after <see cref="ExitWorker"/>.</param>
+/// <param name="RxBase">Where the receive ring stopped, in the form of <see cref="RingPlan.Base"/>; null when it did not run.</param>
+/// <param name="TxBase">The same for the transmit ring.</param>
+public sealed record WorkerExited(long Generation, Exception? Cause, uint? RxBase, uint? TxBase) : WorkerReport(Generation);
