@@ -9,10 +9,10 @@ namespace Ringmaster.Native.Worker;
 /// </summary>
 public abstract record WorkerCommand
 {
-    private static long s_lastId;
+    private static long _lastId;
 
     /// <summary>Unique in the process; links the answer to the command.</summary>
-    public long Id { get; } = Interlocked.Increment(ref s_lastId);
+    public long Id { get; } = Interlocked.Increment(ref _lastId);
 }
 
 /// <summary>
