@@ -8,7 +8,7 @@ namespace Ringmaster.Native.Tap;
 public readonly record struct MacAddress : ISpanParsable<MacAddress>
 {
     /// <summary>Bytes of an address.</summary>
-    public const int Length = 6;
+    public const int Size = 6;
 
     private const byte GroupBit = 0x01;
     private const byte LocalBit = 0x02;
@@ -20,9 +20,9 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     /// <exception cref="ArgumentException">There are not exactly six.</exception>
     public MacAddress(ReadOnlySpan<byte> bytes)
     {
-        if (bytes.Length != Length)
+        if (bytes.Length != Size)
         {
-            throw new ArgumentException($"a MAC address has {Length} bytes, not {bytes.Length}", nameof(bytes));
+            throw new ArgumentException($"a MAC address has {Size} bytes, not {bytes.Length}", nameof(bytes));
         }
 
         foreach (byte value in bytes)
@@ -32,7 +32,7 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     }
 
     /// <summary>True for a multicast or broadcast address, which no interface can have.</summary>
-    public bool IsGroup => (this[0] & GroupBit) != 0;
+    public bool IsMulticast => (this[0] & GroupBit) != 0;
 
     /// <summary>True for an address that no manufacturer gave out.</summary>
     public bool IsLocal => (this[0] & LocalBit) != 0;
@@ -41,12 +41,12 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     public bool IsZero => _value == 0;
 
     /// <summary>One byte, 0 to 5 in wire order.</summary>
-    public byte this[int index] => (byte)(_value >> (8 * (Length - 1 - index)));
+    public byte this[int index] => (byte)(_value >> (8 * (Size - 1 - index)));
 
     /// <summary>A random unicast address with the "locally administered" bit set.</summary>
     public static MacAddress Random()
     {
-        Span<byte> bytes = stackalloc byte[Length];
+        Span<byte> bytes = stackalloc byte[Size];
         RandomNumberGenerator.Fill(bytes);
         bytes[0] = (byte)((bytes[0] & ~GroupBit) | LocalBit);
         return new MacAddress(bytes);
@@ -55,7 +55,7 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     /// <summary>Writes the six bytes in wire order.</summary>
     public void CopyTo(Span<byte> destination)
     {
-        for (int i = 0; i < Length; i++)
+        for (int i = 0; i < Size; i++)
         {
             destination[i] = this[i];
         }
@@ -64,7 +64,7 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     /// <summary>The six bytes in wire order.</summary>
     public byte[] ToArray()
     {
-        byte[] bytes = new byte[Length];
+        byte[] bytes = new byte[Size];
         CopyTo(bytes);
         return bytes;
     }
@@ -92,13 +92,13 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     public static bool TryParse(ReadOnlySpan<char> s, IFormatProvider? provider, out MacAddress result)
     {
         result = default;
-        if (s.Length != (3 * Length) - 1 || s[2] is not (':' or '-'))
+        if (s.Length != (3 * Size) - 1 || s[2] is not (':' or '-'))
         {
             return false;
         }
 
-        Span<byte> bytes = stackalloc byte[Length];
-        for (int i = 0; i < Length; i++)
+        Span<byte> bytes = stackalloc byte[Size];
+        for (int i = 0; i < Size; i++)
         {
             bool separated = i == 0 || s[(3 * i) - 1] == s[2];
             ReadOnlySpan<char> digits = s.Slice(3 * i, 2);
