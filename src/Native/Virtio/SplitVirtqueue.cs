@@ -28,7 +28,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private readonly ushort _mask;
     private readonly bool _eventIndex;
     private readonly bool _indirectAllowed;
-    private MemoryView _memory;
+    private TranslationCache _memory;
 
     private ushort _nextAvailable;
     private ushort _availableSeen;
@@ -48,7 +48,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         _availableEvent = (ushort*)(_used + 4 + (8 * _size));
         _eventIndex = plan.Features.HasFlag(VirtioFeatures.EventIdx);
         _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
-        _memory = new MemoryView(memory);
+        _memory = new TranslationCache(memory);
     }
 
     /// <inheritdoc/>

@@ -53,7 +53,7 @@ internal sealed unsafe class VectorSpace : IDisposable
     /// <param name="length">Bytes.</param>
     /// <param name="first">Index of the chain's first vector.</param>
     /// <returns>False when the buffer is not wholly in guest memory, or the chain has too many pieces.</returns>
-    internal bool Append(ref MemoryView memory, ulong address, uint length, int first)
+    internal bool Append(ref TranslationCache memory, ulong address, uint length, int first)
     {
         while (length > 0)
         {

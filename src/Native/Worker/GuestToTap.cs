@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
-using Ringmaster.Native.Tap;
 using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Worker;

@@ -1,6 +1,5 @@
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
-using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Worker;
 

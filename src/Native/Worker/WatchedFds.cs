@@ -8,7 +8,8 @@ internal sealed class WatchedFds(Epoll epoll)
     private readonly Dictionary<ulong, (FdLease Lease, WatchFd Watch)> _byToken = [];
     private ulong _nextToken = (ulong)WorkerToken.FirstWatch;
 
-    internal void Add(WatchFd watch)
+    /// <summary>Adds one. Returns null, or why it cannot be waited on.</summary>
+    internal string? Add(WatchFd watch)
     {
         Remove(watch.Fd);
         FdLease lease = watch.Fd.Lease();
@@ -17,10 +18,11 @@ internal sealed class WatchedFds(Epoll epoll)
         if (!result.Ok)
         {
             lease.Dispose();
-            result.OrThrow($"epoll_ctl(registered {watch.Fd})");
+            return $"{watch.Fd} cannot be waited on: {Errno.Describe(result.Error)}";
         }
 
         _byToken.Add(token, (lease, watch));
+        return null;
     }
 
     internal void Remove(OwnedFd fd)

@@ -40,8 +40,10 @@ internal sealed partial class WorkerLoop
                 Done(command);
                 break;
             case WatchFd watch:
-                _watched.Add(watch);
-                Done(command);
+                string? refusal = _watched.Add(watch);
+                _report(refusal is null
+                    ? new CommandDone(_plan.Generation, watch.Id)
+                    : new CommandRefused(_plan.Generation, watch.Id, refusal));
                 break;
             case UnwatchFd unwatch:
                 _watched.Remove(unwatch.Fd);
@@ -114,8 +116,9 @@ internal sealed partial class WorkerLoop
     /// <summary>Writes one frame of our own to the TAP, behind an empty virtio header.</summary>
     private unsafe void Send(ReadOnlySpan<byte> frame)
     {
-        byte[] buffer = new byte[_tap.HeaderSize + frame.Length];
-        frame.CopyTo(buffer.AsSpan(_tap.HeaderSize));
+        int headerSize = _plan.Tap.HeaderSize;
+        byte[] buffer = new byte[headerSize + frame.Length];
+        frame.CopyTo(buffer.AsSpan(headerSize));
         fixed (byte* first = buffer)
         {
             IoVec vector = new() { Base = first, Length = (nuint)buffer.Length };
