@@ -12,7 +12,7 @@ namespace Ringmaster.Native.Memory;
 /// </summary>
 /// <remarks>
 /// <list type="bullet">
-/// <item>Installed once, with the first registration, over the runtime's handler and with its mask; every other SIGBUS goes
+/// <item>Installed once, with the first registration, over the runtime's handler and with its mask and flags; every other SIGBUS goes
 /// on to that.</item>
 /// <item>The page replaced is the mapping's own (a huge page cannot be cut). When the process has no mapping left to split
 /// with, the whole mapping is replaced.</item>
@@ -26,7 +26,6 @@ internal static unsafe partial class SigbusGuard
 {
     private const int SigBus = 7;
     private const int SigInfo = 0x4;
-    private const int OnAlternateStack = 0x08000000;
     private const nint SigIgnore = 1;
 
     private static readonly Lock _gate = new();
@@ -143,6 +142,11 @@ internal static unsafe partial class SigbusGuard
         return table;
     }
 
+    /// <summary>
+    /// Takes the place of the present handler, with its mask and flags, so that it finds what it expects when a signal goes
+    /// on to it. Above all not SA_ONSTACK: the runtime turns a SIGBUS into an exception right on the stack that it came on
+    /// and would overflow the small alternate one.
+    /// </summary>
     private static IoResult Activate(nint handler, SigbusTable* table)
     {
         SignalAction action;
@@ -154,7 +158,7 @@ internal static unsafe partial class SigbusGuard
 
         table->Previous = action.Handler <= SigIgnore && action.Handler >= 0 ? 0 : action.Handler;
         action.Handler = handler;
-        action.Flags |= SigInfo | OnAlternateStack;
+        action.Flags |= SigInfo;
         return Sys.Result(sigaction(SigBus, &action, null));
     }
 
