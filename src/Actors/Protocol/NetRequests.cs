@@ -13,6 +13,8 @@ internal static class NetRequests
     private const uint FlagWritable = 0;
     private const uint FlagMigration = 1;
 
+    private const string NoSuchPiece = "the piece passes the end of the space, or is not as long as it says";
+
     /// <summary>The announcement goes out on the TAP. The address is in the first six bytes of the payload.</summary>
     internal static Outcome SendRarp(SessionState state, VhostUserMessage message)
     {
@@ -30,32 +32,36 @@ internal static class NetRequests
             : Outcome.Refused($"an MTU is {MinMtu} to {MaxMtu}, not {mtu}");
     }
 
+    /// <summary>
+    /// Zeros follow the fields, to the 256 bytes that a front-end may ask for: cloud-hypervisor reads 24, others what they
+    /// know of.
+    /// </summary>
     internal static Outcome GetConfig(SessionState state, VhostUserMessage message)
     {
         if (!ConfigPayload.TryRead(message.Payload.Span, out ConfigPayload wanted))
         {
-            return Outcome.Refused($"the piece does not lie within the {ConfigPayload.MaxSize} bytes, or has another size than it says");
+            return Outcome.Refused(NoSuchPiece);
         }
 
-        byte[] space = NetConfigSpace.ToBytes(state);
-        var answer = wanted with { Bytes = space.AsMemory((int)wanted.Offset, (int)wanted.Size) };
-        return Outcome.Answered(state, new Reply.Value(answer.ToBytes()));
+        byte[] piece = new byte[wanted.Size];
+        ConfigOf(state).Read(wanted.Offset, piece);
+        return Outcome.Answered(state, new Reply.Value((wanted with { Bytes = piece }).ToBytes()));
     }
 
     /// <summary>
-    /// The MAC can be written: by a legacy driver (virtio 1.3 section 5.1.4.1; VERSION_1 makes it read-only), and by
-    /// a live migration. All else is read-only, but may be written with what it holds already by a live migration.
+    /// The MAC can be written: by a legacy driver (virtio 1.3 section 5.1.4; VERSION_1 makes it read-only), and by
+    /// a live migration. All else is read-only, but a live migration may write what it holds already.
     /// </summary>
     internal static Outcome SetConfig(SessionState state, VhostUserMessage message)
     {
         if (!ConfigPayload.TryRead(message.Payload.Span, out ConfigPayload written))
         {
-            return Outcome.Refused($"the piece does not lie within the {ConfigPayload.MaxSize} bytes, or has another size than it says");
+            return Outcome.Refused(NoSuchPiece);
         }
 
         return written.Flags switch
         {
-            FlagWritable when !NetConfigSpace.IsMac(written) => Outcome.Refused("only the MAC can be written"),
+            FlagWritable when written.Offset + written.Size > MacAddress.Size => Outcome.Refused("only the MAC can be written"),
             FlagWritable when state.Features.HasFlag(VirtioFeatures.Version1) =>
                 Outcome.Refused("the MAC is read-only for drivers of virtio 1.0 and later"),
             FlagWritable or FlagMigration => Write(state, written),
@@ -65,11 +71,18 @@ internal static class NetRequests
 
     private static Outcome Write(SessionState state, ConfigPayload written)
     {
-        byte[] space = NetConfigSpace.ToBytes(state);
-        written.Bytes.Span.CopyTo(space.AsSpan((int)written.Offset));
-        SessionState next = state with { Mac = NetConfigSpace.MacOf(space) };
-        return NetConfigSpace.ToBytes(next).AsSpan().SequenceEqual(space)
-            ? Outcome.Done(next)
+        byte[] before = new byte[ConfigPayload.MaxSize];
+        ConfigOf(state).Read(0, before);
+        byte[] after = [.. before];
+        written.Bytes.Span.CopyTo(after.AsSpan((int)written.Offset));
+        return before.AsSpan(MacAddress.Size).SequenceEqual(after.AsSpan(MacAddress.Size))
+            ? Outcome.Done(state with { Mac = new MacAddress(after.AsSpan(0, MacAddress.Size)) })
             : Outcome.Refused("all but the MAC is read-only");
     }
+
+    private static VirtioNetConfig ConfigOf(SessionState state) => new(
+        state.Mac,
+        state.LinkUp ? VirtioNetConfig.LinkUp : (ushort)0,
+        (ushort)state.Profile.QueuePairs,
+        (ushort)(state.Mtu ?? SessionState.DefaultMtu));
 }

@@ -14,7 +14,8 @@ namespace Ringmaster.Actors.Protocol;
 /// driver's part   4 + 2 n, aligned to 2    4, aligned to 4
 /// device's part   4 + 8 n, aligned to 4    4, aligned to 4
 /// </code>
-/// EVENT_IDX appends two bytes to the driver's and the device's part of a split ring.
+/// Two bytes follow the driver's and the device's part of a split ring: they must be mapped, and they are the ring's own
+/// where EVENT_IDX is acknowledged.
 /// </summary>
 internal static class RingLayout
 {
@@ -90,7 +91,7 @@ internal static class RingLayout
             return null;
         }
 
-        foreach (Part part in Parts(size, addresses, features))
+        foreach (Part part in Parts(size, addresses, features | VirtioFeatures.EventIdx))
         {
             if (!Holds(regions, part.Start, part.Length))
             {

@@ -138,10 +138,7 @@ internal static class RingRequests
         }
 
         OwnedFd? fd = message.FdCount == 1 ? message.TakeFd(0) : null;
-        reason = fd is null ? null : NotificationFd.Check(fd);
-        Outcome outcome = reason is null
-            ? Change(state, payload.Index, change(state.Rings[payload.Index], fd))
-            : Outcome.Refused(reason);
+        Outcome outcome = Change(state, payload.Index, change(state.Rings[payload.Index], fd));
         if (outcome.Refusal is not null)
         {
             fd?.Dispose();
