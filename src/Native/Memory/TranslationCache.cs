@@ -37,4 +37,25 @@ internal unsafe struct TranslationCache
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryOthers(ulong guestAddress, ulong length, out byte* host, out ulong available) =>
         _memory.TryTranslate(guestAddress, length, out host, out available, ref _last);
+
+    /// <summary>Copies guest memory, which may span regions, into a local buffer: read once, then check the copy.</summary>
+    /// <returns>False when a byte of it is not mapped.</returns>
+    internal bool TryRead(ulong guestAddress, void* destination, int length)
+    {
+        byte* to = (byte*)destination;
+        while (length > 0)
+        {
+            if (!TryTranslate(guestAddress, (ulong)length, out byte* host, out ulong available))
+            {
+                return false;
+            }
+
+            Unsafe.CopyBlockUnaligned(to, host, (uint)available);
+            to += available;
+            guestAddress += available;
+            length -= (int)available;
+        }
+
+        return true;
+    }
 }
