@@ -43,10 +43,6 @@ public sealed unsafe partial class SigbusGuardSpec
         Assert.Equal(ExitedByAbort, ChildProcess.Run(FaultWhereARegionHasBeen).ExitCode);
 
     [Fact]
-    public void A_signal_that_was_sent_is_not_mistaken_for_a_fault() =>
-        Assert.Equal(ExitedByAbort, ChildProcess.Run(SendTheSignal).ExitCode);
-
-    [Fact]
     public void The_whole_region_is_replaced_when_no_mapping_is_left_to_split_with() => ChildProcess.MustSucceed(FaultAtTheLimitOfMappings);
 
     [Fact]
@@ -194,14 +190,6 @@ public sealed unsafe partial class SigbusGuardSpec
         Console.WriteLine(Volatile.Read(ref *address));
     }
 
-    private static void SendTheSignal()
-    {
-        using var file = new SharedFile(Size);
-        Map(file, 0);
-        Sys.Result(kill(Environment.ProcessId, 7)).OrThrow("kill");
-        Thread.Sleep(Waiting.Limit);
-    }
-
     /// <summary>
     /// Every second page with another protection is a mapping of its own. The first, small round has everything compiled:
     /// with no mapping left the runtime itself could not go on for long.
@@ -319,9 +307,6 @@ public sealed unsafe partial class SigbusGuardSpec
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int sigaction(int signal, byte* action, byte* old);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int kill(int process, int signal);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint mmap(void* address, nuint length, int protection, int flags, int fd, long offset);
