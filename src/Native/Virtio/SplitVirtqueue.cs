@@ -222,7 +222,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         // Full barrier: the wish is visible before the available index is read again; a chain added before the driver saw
         // the wish is found here, one added after it is kicked.
         Interlocked.MemoryBarrier();
-        return Volatile.Read(ref AvailableIndex) != at;
+        return (ushort)(Volatile.Read(ref AvailableIndex) - _nextAvailable) > ahead;
     }
 
     /// <summary>True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section 2.7.10).</summary>
