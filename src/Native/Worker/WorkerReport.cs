@@ -9,6 +9,12 @@ public abstract record WorkerReport(long Generation);
 /// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
 public record CommandDone(long Generation, long CommandId) : WorkerReport(Generation);
 
+/// <summary>A command could not be carried out, by no fault of the worker's.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
+/// <param name="Reason">For the operator's log.</param>
+public sealed record CommandRefused(long Generation, long CommandId, string Reason) : CommandDone(Generation, CommandId);
+
 /// <summary>A ring has stopped; nobody touches it any more.</summary>
 /// <param name="Generation">Of the worker.</param>
 /// <param name="CommandId">The <see cref="StopRing"/>.</param>
