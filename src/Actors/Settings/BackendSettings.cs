@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Akka.Configuration;
 
 namespace Ringmaster.Actors.Settings;
 
@@ -10,4 +11,13 @@ public sealed record BackendSettings
 
     /// <summary>What is logged, and how.</summary>
     public required LogSettings Log { get; init; }
+
+    /// <summary>What the actor system is created with: <c>akka { }</c>, its log level taken from <see cref="Log"/>.</summary>
+    public Config ActorSystem { get; init; } = Config.Empty;
+
+    /// <summary>
+    /// Reads and checks a configuration that has HOCON.conf as its last layer; no other place holds a default.
+    /// </summary>
+    /// <exception cref="SettingsException">Something in it is missing, unknown or not allowed; carries everything that is.</exception>
+    public static BackendSettings Load(Config config) => BackendSettingsReader.Read(config);
 }

@@ -16,21 +16,6 @@ public readonly record struct IpPrefix(IPAddress Address, int Length) : ISpanPar
     /// <summary>True for IPv6.</summary>
     public bool IsIpv6 => Address.AddressFamily == AddressFamily.InterNetworkV6;
 
-    /// <summary>The last address of the network; for IPv4 what frames for everybody are sent to.</summary>
-    internal IPAddress LastAddress
-    {
-        get
-        {
-            byte[] bytes = Address.GetAddressBytes();
-            for (int bit = Length; bit < bytes.Length * 8; bit++)
-            {
-                bytes[bit / 8] |= (byte)(0x80 >> (bit % 8));
-            }
-
-            return new IPAddress(bytes);
-        }
-    }
-
     /// <summary>Reads <c>192.0.2.1/24</c> or <c>2001:db8::1/64</c>.</summary>
     /// <exception cref="FormatException">The text is no address with a prefix length.</exception>
     public static IpPrefix Parse(string text) => Parse(text.AsSpan(), null);

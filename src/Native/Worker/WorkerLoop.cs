@@ -102,11 +102,12 @@ internal sealed partial class WorkerLoop
     private void Acquire()
     {
         _tapLease = _plan.Tap.Fd.Lease();
-        _io = TapIoFactory.Create(_plan);
+        _io = TapIoFactory.Create(_plan, out string? fallback);
         _factory = new PumpFactory(_io, _tap, _plan.Counters);
         _epoll.Add(_mailbox.Fd.Number, EpollEvents.In, (ulong)WorkerToken.Command).OrThrow("epoll_ctl(mailbox)");
         _epoll.Add(_tapLease.Number, EpollEvents.In | EpollEvents.Out | EpollEvents.EdgeTriggered, (ulong)WorkerToken.Tap)
             .OrThrow("epoll_ctl(TAP queue)");
+        _report(new WorkerStarted(_plan.Generation, _io.Name, fallback));
     }
 
     private bool RunPump(RingSlot slot)

@@ -4,6 +4,12 @@ namespace Ringmaster.Native.Worker;
 /// <param name="Generation">Of the worker that reports, from its <see cref="WorkerPlan"/>.</param>
 public abstract record WorkerReport(long Generation);
 
+/// <summary>The first report: the thread is set up and takes commands.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Engine">The I/O engine in use: <c>io-uring</c> or <c>syscall</c>.</param>
+/// <param name="Fallback">Why io_uring was not to be had although allowed, or null.</param>
+public sealed record WorkerStarted(long Generation, string Engine, string? Fallback) : WorkerReport(Generation);
+
 /// <summary>A command was carried out.</summary>
 /// <param name="Generation">Of the worker.</param>
 /// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
