@@ -109,7 +109,7 @@ public abstract class DriverRing
     /// </summary>
     public abstract uint Base { get; }
 
-    /// <summary>The position after the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect.</summary>
+    /// <summary>After the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect.</summary>
     public abstract uint PublishedBase { get; }
 
     /// <summary>The memory that the ring lies in.</summary>
@@ -156,7 +156,9 @@ public abstract class DriverRing
         return true;
     }
 
-    /// <summary>Adds a chain whose descriptors may be nonsense. It is accounted for like any other; length 0 is always legal for it.</summary>
+    /// <summary>
+    /// Adds a chain whose descriptors may be nonsense. It is accounted for like any other; length 0 is always legal for it.
+    /// </summary>
     /// <param name="descriptors">What is to stand in the ring, the head first.</param>
     /// <param name="token">Comes back with the chain.</param>
     /// <returns>False when too few descriptors are free.</returns>
@@ -256,7 +258,9 @@ public abstract class DriverRing
         Retire(id, slot.Descriptors);
     }
 
-    /// <summary>With IN_ORDER one entry may stand for many chains: it names the last of them (virtio 1.3 sections 2.7.9, 2.8.9).</summary>
+    /// <summary>
+    /// With IN_ORDER one entry may stand for many chains: it names the last of them (virtio 1.3 sections 2.7.9, 2.8.9).
+    /// </summary>
     private bool TryReadBatch()
     {
         int ready = ReadUsed(out uint id, out uint length);
@@ -283,7 +287,7 @@ public abstract class DriverRing
 
         if (_batchLeft > ready)
         {
-            throw new RingViolationException($"Chain {id} ends a batch of {_batchLeft}, but only {ready} chains are declared used.");
+            throw new RingViolationException($"Chain {id} ends a batch of {_batchLeft}, but only {ready} chains are used.");
         }
 
         return true;

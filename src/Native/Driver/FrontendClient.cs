@@ -131,7 +131,8 @@ public sealed partial class FrontendClient : IDisposable
     }
 
     /// <summary>
-    /// Sends a request without a reply of its own. With REPLY_ACK it asks for an acknowledgement and waits for it; without, it returns at once.
+    /// Sends a request without a reply of its own. With REPLY_ACK it asks for an acknowledgement and waits for it;
+    /// without, it returns at once.
     /// </summary>
     /// <returns>The acknowledgement: 0 = done (also where there is none).</returns>
     public ulong TryTell(RequestCode request, ReadOnlySpan<byte> payload, params ReadOnlySpan<OwnedFd> fds)
@@ -222,7 +223,7 @@ public sealed partial class FrontendClient : IDisposable
             IoResult result = FdPassing.Receive(lease.Number, bytes.AsSpan(got), fds).Bytes;
             if (result.Count == 0 || (!result.Ok && !result.WouldBlock))
             {
-                throw new FrontendException(result.Ok ? "The back-end closed the connection." : $"The connection failed: {result}.");
+                throw new FrontendException(result.Ok ? "The back-end closed the connection." : $"Connection lost: {result}.");
             }
 
             got += Math.Max((int)result.Count, 0);

@@ -63,7 +63,7 @@ public sealed unsafe partial class GuestRam : IDisposable
         return guestAddress - region.GuestAddress + region.UserAddress;
     }
 
-    /// <summary>Takes memory that nobody has taken before; it is never given back. The memory is zero unless somebody wrote there.</summary>
+    /// <summary>Takes memory that nobody has taken before; it is never given back.</summary>
     /// <param name="size">Bytes.</param>
     /// <param name="alignment">A power of two.</param>
     /// <param name="region">From which region.</param>
@@ -185,7 +185,8 @@ public sealed unsafe partial class GuestRam : IDisposable
         {
             MemoryRegionLayout region = _regions[i];
             using FdLease lease = FileOf(i).Lease();
-            Map(Base + (region.GuestAddress - _lowest), (nuint)region.Size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, lease.Number, (long)region.MmapOffset);
+            byte* at = Base + (region.GuestAddress - _lowest);
+            Map(at, (nuint)region.Size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, lease.Number, (long)region.MmapOffset);
         }
     }
 }

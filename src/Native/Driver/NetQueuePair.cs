@@ -199,7 +199,7 @@ public sealed class NetQueuePair : IDisposable
         return true;
     }
 
-    /// <summary>Puts the buffers of the last frame back and shows the device the free ones; kicks if it wants to be kicked.</summary>
+    /// <summary>Shows the device the free buffers, those of the last frame included; kicks if it wants to be kicked.</summary>
     public void FlushRx()
     {
         Repost();

@@ -2,9 +2,10 @@ namespace Ringmaster.Native.Driver;
 
 /// <summary>The driver's half of a packed virtqueue (virtio 1.3 section 2.8). All barriers of it are in this file.</summary>
 /// <remarks>
-/// Layout, n = size: descriptor ring 16n (address u64, length u32, id u16, flags u16); driver and device event suppression, 4 bytes
-/// each (offset u15 and wrap bit, flags u16: 0 enable, 1 disable, 2 at that descriptor). A descriptor is available when its AVAIL bit
-/// equals the driver's wrap counter and its USED bit does not; used when both equal the device's.
+/// Layout, n = size: descriptor ring 16n (address u64, length u32, id u16, flags u16); driver and device event
+/// suppression, 4 bytes each (offset u15 and wrap bit, flags u16: 0 enable, 1 disable, 2 at that descriptor). A descriptor
+/// is available when its AVAIL bit equals the driver's wrap counter and its USED bit does not; used when both equal the
+/// device's.
 /// SAFETY: all three parts come from <see cref="GuestRam.Allocate"/> with these sizes; every position is below n.
 /// </remarks>
 public sealed unsafe class PackedDriverRing : DriverRing

@@ -62,11 +62,13 @@ public sealed class VirtioNetDriver : IDisposable
 
     /// <summary>The MAC address in the device's configuration space; null without MAC or CONFIG.</summary>
     public byte[]? ReadMac() =>
-        Features.HasFlag(VirtioFeatures.Mac) && Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Config) ? Client.GetConfig(0, 6) : null;
+        Features.HasFlag(VirtioFeatures.Mac) && Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Config)
+            ? Client.GetConfig(0, 6)
+            : null;
 
     /// <summary>
-    /// Posts the receive buffers and starts all rings: from where <see cref="StopRings"/> says that they stopped, else after the last
-    /// chain that came back.
+    /// Posts the receive buffers and starts all rings: from where <see cref="StopRings"/> says that they stopped, else
+    /// after the last chain that came back.
     /// </summary>
     public void StartRings()
     {
@@ -119,7 +121,7 @@ public sealed class VirtioNetDriver : IDisposable
         StartRings();
     }
 
-    /// <summary>Goes on over a new connection with the rings as they are: what a front-end does after its back-end was restarted.</summary>
+    /// <summary>Goes on over a new connection with the rings as they are, as after a restart of the back-end.</summary>
     /// <param name="client">Connected and fresh; owned by the driver from here on.</param>
     public void Reconnect(FrontendClient client)
     {

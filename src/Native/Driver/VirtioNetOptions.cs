@@ -10,14 +10,16 @@ public sealed record VirtioNetOptions
     public const VirtioFeatures ModernFeatures =
         VirtioFeatures.Version1 | VirtioFeatures.ProtocolFeatures | VirtioFeatures.AnyLayout | VirtioFeatures.IndirectDesc
         | VirtioFeatures.EventIdx | VirtioFeatures.MrgRxbuf | VirtioFeatures.Csum | VirtioFeatures.GuestCsum
-        | VirtioFeatures.HostTso4 | VirtioFeatures.HostTso6 | VirtioFeatures.HostEcn | VirtioFeatures.HostUfo | VirtioFeatures.HostUso
+        | VirtioFeatures.HostTso4 | VirtioFeatures.HostTso6 | VirtioFeatures.HostEcn | VirtioFeatures.HostUfo
+        | VirtioFeatures.HostUso
         | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn | VirtioFeatures.GuestUfo
         | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6 | VirtioFeatures.Mac | VirtioFeatures.Mtu | VirtioFeatures.Mq
         | VirtioFeatures.CtrlVq | VirtioFeatures.Status;
 
     /// <summary>The features because of which a received frame may be 64 KiB long.</summary>
     public const VirtioFeatures LargeReceive =
-        VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6;
+        VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4
+        | VirtioFeatures.GuestUso6;
 
     /// <summary>The longest frame that a large receive or send carries, without the header.</summary>
     public const int LargestFrame = 65550;

@@ -255,7 +255,8 @@ public sealed class DriverRingSpec : IDisposable
     {
         DriverRing ring = Make(packed: false, 8);
         AddAndPublish(ring);
-        Assert.True(ring.TryAddRaw([new RawDescriptor(0xdead, 5, 1, 1), new RawDescriptor(0xbeef, 6, 1, 0), new RawDescriptor(1, 7, 1, 999)], 4));
+        RawDescriptor[] loop = [new(0xdead, 5, 1, 1), new(0xbeef, 6, 1, 0), new(1, 7, 1, 999)];
+        Assert.True(ring.TryAddRaw(loop, 4));
         ring.Publish();
         ulong second = ring.Addresses.Descriptors + (16 * 2);
         Assert.Equal(0xbeeful, _ram.ReadU64(second));
