@@ -97,8 +97,8 @@ internal sealed unsafe class UringTapIo : TapIo
         for (int i = count - 1; i >= 0; i--)
         {
             ref int result = ref frames[i].Result;
-            sentLater |= result != FrameIo.NotTried;
-            result = sentLater && result == FrameIo.NotTried ? -Errno.ENOBUFS : result;
+            sentLater |= result != FrameIo.WouldBlock;
+            result = sentLater && result == FrameIo.WouldBlock ? -Errno.ENOBUFS : result;
         }
     }
 }

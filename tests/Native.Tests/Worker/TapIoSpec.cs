@@ -68,7 +68,7 @@ public sealed unsafe class TapIoSpec : IDisposable
 
         for (int i = 3; i < Frames; i++)
         {
-            Assert.Equal(FrameIo.NotTried, _frames[i].Result);
+            Assert.True(_frames[i].Result is FrameIo.WouldBlock or FrameIo.NotTried);
         }
     }
 
