@@ -39,6 +39,18 @@ public sealed class NotificationFdSpec
         }
     }
 
+    [Fact]
+    public void A_listening_socket_is_refused()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        int number = (int)listener.Server.Handle;
+        using var borrowed = new OwnedFd(number);
+        using OwnedFd copy = borrowed.Duplicate();
+        borrowed.SetHandleAsInvalid();
+        Assert.Equal("a listening socket cannot be read", NotificationFd.Check(copy));
+    }
+
     [Theory]
     [InlineData("epoll", "[eventpoll]")]
     [InlineData("timer", "[timerfd]")]
