@@ -19,12 +19,15 @@ internal sealed unsafe class FileMapping : IDisposable
 {
     private readonly byte* _base;
     private readonly ulong _length;
+    private SigbusSlot* _slot; // null when there is no guard, and after Dispose
+    private bool _faulted;
     private bool _disposed;
 
-    private FileMapping(byte* start, ulong length, ulong before)
+    private FileMapping(byte* start, ulong length, ulong before, SigbusSlot* slot)
     {
         _base = start;
         _length = length;
+        _slot = slot;
         Host = start + before;
     }
 
@@ -32,7 +35,14 @@ internal sealed unsafe class FileMapping : IDisposable
     internal byte* Host { get; }
 
     /// <summary>True once a page of it has vanished.</summary>
-    internal bool Faulted { get; private set; }
+    internal bool Faulted
+    {
+        get
+        {
+            SigbusSlot* slot = _slot;
+            return slot == null ? _faulted : Volatile.Read(ref slot->Faulted) != 0;
+        }
+    }
 
     /// <summary>Maps a range of a file after having made sure that the file holds it.</summary>
     /// <param name="file">Borrowed during the call; the mapping keeps the file, not the descriptor.</param>
@@ -63,6 +73,12 @@ internal sealed unsafe class FileMapping : IDisposable
         if (!_disposed)
         {
             _disposed = true;
+            if (_slot != null)
+            {
+                _faulted = SigbusGuard.Unregister(_slot);
+                _slot = null;
+            }
+
             MemoryCalls.Unmap(_base, _length).OrThrow("munmap");
         }
     }
@@ -93,6 +109,14 @@ internal sealed unsafe class FileMapping : IDisposable
         // Niceties, so their failure is of no interest: no guest memory in core dumps, no page tables copied by fork.
         MemoryCalls.Advise(start, length, MemoryCalls.AdviseDontDump);
         MemoryCalls.Advise(start, length, MemoryCalls.AdviseDontFork);
-        return new FileMapping(start, length, before);
+        SigbusSlot* slot = SigbusGuard.Register(start, length, pageSize);
+        if (slot == null && SigbusGuard.Problem is null)
+        {
+            MemoryCalls.Unmap(start, length);
+            reason = "too many mappings to guard";
+            return null;
+        }
+
+        return new FileMapping(start, length, before, slot);
     }
 }

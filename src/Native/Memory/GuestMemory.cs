@@ -21,6 +21,8 @@ public sealed unsafe class GuestMemory
     private readonly AddressMap _guest;
     private readonly AddressMap _user;
     private int _references = 1;
+    private bool _faulted;
+    private long _faultsSeen; // the first fault in the process is number 1
 
     /// <summary>Takes over one reference to each region.</summary>
     private GuestMemory(MemoryRegion[] regions, AddressMap guest, AddressMap user)
@@ -42,7 +44,20 @@ public sealed unsafe class GuestMemory
     /// place, and a private page of zeros took its place. What is read from now on means nothing; it never becomes false again.
     /// Cheap enough to ask after every batch.
     /// </summary>
-    public bool Faulted => Array.Exists(_regions, region => region.Faulted);
+    public bool Faulted
+    {
+        get
+        {
+            long faults = SigbusGuard.Faults;
+            return faults == Volatile.Read(ref _faultsSeen) ? _faulted : LookForFaults(faults);
+        }
+    }
+
+    /// <summary>
+    /// Why this process would not survive memory that vanishes, for the operator's log; null when it does. It cannot on a
+    /// machine that is neither x86-64 nor arm64, or where no executable memory may be made.
+    /// </summary>
+    public static string? GuardProblem => SigbusGuard.Problem;
 
     /// <summary>Maps a whole table.</summary>
     /// <param name="regions">1 to 509 regions. The descriptors are borrowed during the call and stay the caller's.</param>
@@ -205,6 +220,18 @@ public sealed unsafe class GuestMemory
 
         host = first;
         return true;
+    }
+
+    /// <summary>Looks at every region, once per fault anywhere in the process.</summary>
+    private bool LookForFaults(long faults)
+    {
+        if (Array.Exists(_regions, region => region.Faulted))
+        {
+            _faulted = true;
+        }
+
+        Volatile.Write(ref _faultsSeen, faults); // after _faulted: who sees the number sees what was found
+        return _faulted;
     }
 
     private bool TryRetain()
