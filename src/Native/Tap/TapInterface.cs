@@ -72,8 +72,11 @@ public sealed class TapInterface : IDisposable
 
     /// <summary>Sets the length of the header before every frame: 12, or 10 for a legacy guest without MRG_RXBUF.</summary>
     /// <exception cref="LinuxException">The kernel refused.</exception>
-    public void SetHeaderSize(int bytes) =>
+    public void SetHeaderSize(int bytes)
+    {
         TunDevice.SetHeaderSize(_queues[0].Fd, bytes).OrThrow($"ioctl(TUNSETVNETHDRSZ, {Name}, {bytes})");
+        Array.ForEach(_queues, queue => queue.HeaderSize = bytes);
+    }
 
     /// <summary>Sets the MTU of the host's end.</summary>
     /// <exception cref="LinuxException">The kernel refused: too small or too large.</exception>

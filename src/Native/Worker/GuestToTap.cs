@@ -86,7 +86,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
             PopStatus status = _ring.TryPop(_space, deviceWrites: false, out chain);
             if (status is PopStatus.Empty or PopStatus.BrokenRing)
             {
-                Broken = status == PopStatus.BrokenRing ? "the transmit ring's indices are out of range" : null;
+                Broken = status == PopStatus.BrokenRing ? "the transmit ring's indices are out of range" : Broken;
                 break;
             }
 
@@ -134,7 +134,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
                     sent++;
                     bytes += result - HeaderSize;
                 }
-                else if (result == FrameIo.NotTried)
+                else if (result is FrameIo.WouldBlock or FrameIo.NotTried)
                 {
                     _tap.Writable = false;
                     Counters.Add(WorkerCounter.TxRetried, 1);
