@@ -96,7 +96,8 @@ public sealed class TapInterface : IDisposable
     {
         if (_attached[queue] != attached && _multiQueue)
         {
-            TunDevice.SetAttached(_queues[queue].Fd, attached).OrThrow($"ioctl(TUNSETQUEUE, {Name}, queue {queue}, {(attached ? "on" : "off")})");
+            TunDevice.SetAttached(_queues[queue].Fd, attached)
+                .OrThrow($"ioctl(TUNSETQUEUE, {Name}, queue {queue}, {(attached ? "on" : "off")})");
             _attached[queue] = attached;
         }
     }
@@ -142,9 +143,15 @@ public sealed class TapInterface : IDisposable
     }
 
     /// <summary>Opens every queue; the first one creates the interface where there is none.</summary>
-    private static LinkInfo OpenQueues(TapOptions options, Rtnetlink netlink, LinkInfo? existing, bool multiQueue, List<TapQueue> queues)
+    private static LinkInfo OpenQueues(
+        TapOptions options,
+        Rtnetlink netlink,
+        LinkInfo? existing,
+        bool multiQueue,
+        List<TapQueue> queues)
     {
-        int flags = TunDevice.IFF_TAP | TunDevice.IFF_NO_PI | TunDevice.IFF_VNET_HDR | (multiQueue ? TunDevice.IFF_MULTI_QUEUE : 0);
+        int flags = TunDevice.IFF_TAP | TunDevice.IFF_NO_PI | TunDevice.IFF_VNET_HDR;
+        flags |= multiQueue ? TunDevice.IFF_MULTI_QUEUE : 0;
         string name = options.Name;
         for (int index = 0; index < options.Queues; index++)
         {

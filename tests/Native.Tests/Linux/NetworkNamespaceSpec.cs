@@ -27,8 +27,8 @@ public sealed class NetworkNamespaceSpec
     {
         Requirement.NetworkNamespaces();
         using var net = new TemporaryNetwork();
-        string[] names = NetworkNamespace.Run(net.Path, () => NetworkInterface.GetAllNetworkInterfaces().Select(found => found.Name).ToArray());
-        Assert.Equal(["lo"], names);
+        NetworkInterface[] found = NetworkNamespace.Run(net.Path, NetworkInterface.GetAllNetworkInterfaces);
+        Assert.Equal("lo", Assert.Single(found).Name);
     }
 
     [SkippableFact]

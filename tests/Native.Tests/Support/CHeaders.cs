@@ -15,11 +15,10 @@ internal static class CHeaders
         string folder = Directory.CreateTempSubdirectory("ringmaster-c-").FullName;
         try
         {
-            string lines = string.Concat(expressions.Select(expression => $"    printf(\"%lld\\n\", (long long)({expression}));\n"));
-            string source = string.Concat(includes.Select(include => $"#include <{include}>\n"));
-            File.WriteAllText(
-                Path.Combine(folder, "ask.c"),
-                $"#define _GNU_SOURCE\n#include <stddef.h>\n#include <stdio.h>\n{source}int main(void)\n{{\n{lines}    return 0;\n}}\n");
+            IEnumerable<string> headers = includes.Select(include => $"#include <{include}>");
+            IEnumerable<string> lines = expressions.Select(asked => $"    printf(\"%lld\\n\", (long long)({asked}));");
+            string[] always = ["#define _GNU_SOURCE", "#include <stddef.h>", "#include <stdio.h>"];
+            File.WriteAllLines(Path.Combine(folder, "ask.c"), [.. always, .. headers, "int main(void) {", .. lines, "}"]);
             Run("gcc", "-o", Path.Combine(folder, "ask"), Path.Combine(folder, "ask.c"));
             string[] answers = Run(Path.Combine(folder, "ask")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
             return expressions

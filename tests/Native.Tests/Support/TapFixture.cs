@@ -26,7 +26,8 @@ internal sealed unsafe partial class TapFixture : IDisposable
         return netlink.Find(name);
     });
 
-    internal string[] InterfaceNames() => Net.Run(() => NetworkInterface.GetAllNetworkInterfaces().Select(found => found.Name).Order().ToArray());
+    internal string[] InterfaceNames() =>
+        [.. Net.Run(NetworkInterface.GetAllNetworkInterfaces).Select(found => found.Name).Order()];
 
     internal string[] Addresses(string name) => Net.Run(() => NetworkInterface.GetAllNetworkInterfaces()
         .Single(found => found.Name == name)

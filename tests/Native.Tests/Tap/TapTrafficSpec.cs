@@ -36,6 +36,7 @@ public sealed class TapTrafficSpec : IDisposable
         Assert.Equal(VirtioNetHeader.Size + EthernetAndIp + 8 + 100, frame.Length);
 
         tap.SetHeaderSize(VirtioNetHeader.LegacySize);
+        Assert.Equal(VirtioNetHeader.LegacySize, tap.Queues[0].HeaderSize);
         byte[] legacy = await Send(tap, new byte[100], VirtioNetHeader.LegacySize);
         Assert.Equal(VirtioNetHeader.LegacySize + EthernetAndIp + 8 + 100, legacy.Length);
 
@@ -88,7 +89,8 @@ public sealed class TapTrafficSpec : IDisposable
         TapOffloads ecn = TapOffloads.Csum | TapOffloads.Tso6 | TapOffloads.TsoEcn;
         Assert.Equal(ecn, tap.SetOffloads(ecn));
         Assert.Equal(tap.Supported, tap.SetOffloads(tap.Supported));
-        Assert.Equal(Errno.EINVAL, Assert.Throws<LinuxException>(() => tap.SetOffloads(TapOffloads.Csum | (TapOffloads)0x4000_0000)).Error);
+        var unknown = (TapOffloads)0x4000_0000;
+        Assert.Equal(Errno.EINVAL, Assert.Throws<LinuxException>(() => tap.SetOffloads(TapOffloads.Csum | unknown)).Error);
     }
 
     [SkippableFact]
@@ -135,7 +137,8 @@ public sealed class TapTrafficSpec : IDisposable
     private TapInterface Open(int queues, string? address = "192.0.2.1/24")
     {
         Requirement.NetworkNamespaces();
-        return _fixture!.Open(TapFixture.Options(queues: queues) with { Addresses = address is null ? [] : [IpPrefix.Parse(address)] });
+        IpPrefix[] addresses = address is null ? [] : [IpPrefix.Parse(address)];
+        return _fixture!.Open(TapFixture.Options(queues: queues) with { Addresses = addresses });
     }
 
     private static VirtioNetHeader Header(byte[] frame)
@@ -200,7 +203,11 @@ public sealed class TapTrafficSpec : IDisposable
         return (counts[0], counts[1]);
     }
 
-    private UdpClient Sender() => _fixture!.Net.Run(() => new UdpClient(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0)) { EnableBroadcast = true });
+    private UdpClient Sender()
+    {
+        var from = new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0);
+        return _fixture!.Net.Run(() => new UdpClient(from) { EnableBroadcast = true });
+    }
 
     /// <summary>UDP over IPv4 to our port, and not one of the multicasts that every new interface sends.</summary>
     private static bool IsOurs(byte[] frame, int headerSize)

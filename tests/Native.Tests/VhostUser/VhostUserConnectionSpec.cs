@@ -16,7 +16,8 @@ public sealed class VhostUserConnectionSpec : IDisposable
         using var first = new EventFd();
         using var second = new EventFd();
         byte[] payload = [1, 2, 3, 4];
-        _fixture.Write(ConnectionFixture.Bytes(5, payload, MessageHeader.Version | MessageHeader.NeedReplyFlag), first.Fd, second.Fd);
+        const uint Flags = MessageHeader.Version | MessageHeader.NeedReplyFlag;
+        _fixture.Write(ConnectionFixture.Bytes(5, payload, Flags), first.Fd, second.Fd);
 
         using VhostUserMessage message = await _fixture.NextMessage();
 

@@ -1,4 +1,5 @@
 using Ringmaster.Native.Driver;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Tests.Worker.Support;
 using Ringmaster.Native.Virtio;
@@ -275,7 +276,7 @@ public sealed class QueuePairWorkerSpec
     public void A_registered_fd_is_served_on_the_workers_thread()
     {
         using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern);
-        using var extra = new Linux.EventFd();
+        using var extra = new EventFd();
         using var served = new ManualResetEventSlim();
         string? thread = null;
         bench.Do(new WatchFd(extra.Fd, () =>
@@ -332,12 +333,12 @@ public sealed class QueuePairWorkerSpec
     {
         using var bench = new WorkerBench(engine, WorkerBench.Modern);
         bench.StartBoth();
-        using var extra = new Linux.EventFd();
+        using var extra = new EventFd();
         long allocated = 0;
         using var sampled = new AutoResetEvent(false);
         bench.Do(new WatchFd(extra.Fd, () =>
         {
-            Linux.EventFd.Drain(extra.Fd.Number);
+            EventFd.Drain(extra.Fd.Number);
             allocated = GC.GetAllocatedBytesForCurrentThread();
             sampled.Set();
         }));
