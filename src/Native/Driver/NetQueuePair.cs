@@ -213,9 +213,11 @@ public sealed class NetQueuePair : IDisposable
     /// <returns>False when the time is over.</returns>
     public bool WaitRx(TimeSpan timeout) => Wait(Rx, RxCall, timeout);
 
-    /// <summary>Sleeps until something was sent.</summary>
+    /// <summary>Sleeps until buffers were sent.</summary>
+    /// <param name="timeout">How long at most.</param>
+    /// <param name="after">How many may be sent before one more ends the sleep: a wish that the device may not know.</param>
     /// <returns>False when the time is over.</returns>
-    public bool WaitTx(TimeSpan timeout) => Wait(Tx, TxCall, timeout);
+    public bool WaitTx(TimeSpan timeout, int after = 0) => Wait(Tx, TxCall, timeout, after);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -239,10 +241,10 @@ public sealed class NetQueuePair : IDisposable
         }
     }
 
-    private static bool Wait(DriverRing ring, EventFd call, TimeSpan timeout)
+    private static bool Wait(DriverRing ring, EventFd call, TimeSpan timeout, int after = 0)
     {
         call.Drain();
-        bool ready = ring.EnableCalls() || FdWait.For(call.Fd, FdWait.In, timeout);
+        bool ready = ring.EnableCalls(after) || FdWait.For(call.Fd, FdWait.In, timeout);
         ring.DisableCalls();
         return ready;
     }
