@@ -146,8 +146,6 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
                     Counters.Add(WorkerCounter.TxDropped, 1);
                 }
             }
-
-            _ring.Use(in chain, 0);
         }
 
         Counters.Add(WorkerCounter.TxFrames, sent);
@@ -168,6 +166,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         }
 
         _ring.Rewind(slots);
+        _ring.UseUnwritten(_chains.AsSpan(0, settled));
         _ring.Publish();
         if (_ring.MustCall())
         {
