@@ -45,9 +45,9 @@ internal sealed class PacketSocket : IDisposable
     {
         byte[] buffer = new byte[70_000];
         DateTime deadline = DateTime.UtcNow + timeout;
-        SocketAddress from = new(AddressFamily.Packet);
         while (_socket.Poll(TimeSpan.FromTicks(Math.Max(0, (deadline - DateTime.UtcNow).Ticks)), SelectMode.SelectRead))
         {
+            SocketAddress from = new(AddressFamily.Packet);
             int length = _socket.ReceiveFrom(buffer, SocketFlags.None, from);
             if (from[PacketEndPoint.PacketTypeOffset] != OutgoingPacket)
             {

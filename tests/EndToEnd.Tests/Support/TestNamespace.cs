@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Globalization;
+using System.Net.NetworkInformation;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -72,6 +73,13 @@ internal sealed class TestNamespace : IAsyncDisposable
         thread.Join();
         return failure is null ? result : throw new InvalidOperationException($"In network namespace {Name}: {failure.Message}", failure);
     }
+
+    /// <summary>Sends one echo request from inside and waits for the reply.</summary>
+    internal IPStatus Ping(string address, TimeSpan timeout) => Inside(() =>
+    {
+        using Ping ping = new();
+        return ping.Send(address, (int)timeout.TotalMilliseconds).Status;
+    });
 
     /// <summary>The counters of one interface; null while there is no such interface.</summary>
     internal InterfaceCounters? CountersOf(string networkInterface) =>
