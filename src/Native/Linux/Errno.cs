@@ -63,6 +63,9 @@ public static class Errno
     /// <summary>The network is down.</summary>
     public const int ENETDOWN = 100;
 
+    /// <summary>The peer went before its connection was accepted.</summary>
+    public const int ECONNABORTED = 103;
+
     /// <summary>The connection was reset by the peer.</summary>
     public const int ECONNRESET = 104;
 
@@ -99,6 +102,7 @@ public static class Errno
             EOPNOTSUPP => nameof(EOPNOTSUPP),
             EADDRINUSE => nameof(EADDRINUSE),
             ENETDOWN => nameof(ENETDOWN),
+            ECONNABORTED => nameof(ECONNABORTED),
             ECONNRESET => nameof(ECONNRESET),
             ENOBUFS => nameof(ENOBUFS),
             ECONNREFUSED => nameof(ECONNREFUSED),

@@ -4,8 +4,11 @@ namespace Ringmaster.Native.Linux;
 public sealed class LinuxException : IOException
 {
     /// <summary>Names the operation and the errno it failed with.</summary>
-    public LinuxException(string operation, int error)
-        : base($"{operation}: {Linux.Errno.Describe(error)}")
+    /// <param name="operation">What was tried, for example <c>ioctl(TUNSETIFF, tap0)</c>.</param>
+    /// <param name="error">The errno (positive).</param>
+    /// <param name="hint">What may have caused it or would help, or null.</param>
+    public LinuxException(string operation, int error, string? hint = null)
+        : base($"{operation}: {Linux.Errno.Describe(error)}{(hint is null ? "" : $" ({hint})")}")
     {
         Operation = operation;
         Error = error;

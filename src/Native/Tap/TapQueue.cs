@@ -17,6 +17,9 @@ public sealed class TapQueue
     /// <summary>0-based; equals the queue pair's number.</summary>
     public int Index { get; }
 
+    /// <summary>Bytes of the virtio header before each frame, as the interface is set (TUNSETVNETHDRSZ): 10 or 12. Set by the owner.</summary>
+    internal int HeaderSize { get; set; } = 12;
+
     /// <summary>The descriptor of this queue.</summary>
     internal OwnedFd Fd { get; }
 }

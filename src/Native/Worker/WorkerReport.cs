@@ -4,10 +4,22 @@ namespace Ringmaster.Native.Worker;
 /// <param name="Generation">Of the worker that reports, from its <see cref="WorkerPlan"/>.</param>
 public abstract record WorkerReport(long Generation);
 
+/// <summary>The first report: the thread is set up and takes commands.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Engine">The I/O engine in use: <c>io-uring</c> or <c>syscall</c>.</param>
+/// <param name="Fallback">Why io_uring was not to be had although allowed, or null.</param>
+public sealed record WorkerStarted(long Generation, string Engine, string? Fallback) : WorkerReport(Generation);
+
 /// <summary>A command was carried out.</summary>
 /// <param name="Generation">Of the worker.</param>
 /// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
 public record CommandDone(long Generation, long CommandId) : WorkerReport(Generation);
+
+/// <summary>A command could not be carried out, by no fault of the worker's.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>
+/// <param name="Reason">For the operator's log.</param>
+public sealed record CommandRefused(long Generation, long CommandId, string Reason) : CommandDone(Generation, CommandId);
 
 /// <summary>A ring has stopped; nobody touches it any more.</summary>
 /// <param name="Generation">Of the worker.</param>

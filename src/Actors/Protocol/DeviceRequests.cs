@@ -1,0 +1,126 @@
+using System.Collections.Immutable;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.Actors.Protocol;
+
+/// <summary>Requests about the device as a whole, of whatever kind it is.</summary>
+internal static class DeviceRequests
+{
+    /// <summary>Features that say how a ring is laid out: they cannot change under a ring that runs.</summary>
+    private const VirtioFeatures RingFormat = VirtioFeatures.RingPacked | VirtioFeatures.AccessPlatform;
+
+    internal static Outcome GetFeatures(SessionState state, VhostUserMessage message) =>
+        Outcome.Answered(state, (ulong)state.Profile.OfferedFeatures);
+
+    /// <summary>
+    /// QEMU sends this once for each queue pair, so it may come while rings run, and to switch LOG_ALL it must: rings go
+    /// on as they are and only their plans change.
+    /// </summary>
+    internal static Outcome SetFeatures(SessionState state, VhostUserMessage message)
+    {
+        var features = (VirtioFeatures)ReadU64(message);
+        VirtioFeatures surplus = features & ~state.Profile.OfferedFeatures;
+        if (surplus != 0)
+        {
+            return RefuseFeatures(state, $"{surplus} (0x{(ulong)surplus:x}) was not offered");
+        }
+
+        bool[] running = [.. state.Rings.Select((_, ring) => state.PlanOf(ring) is not null)];
+        if (((features ^ state.Features) & RingFormat) != 0 && running.Contains(true))
+        {
+            return RefuseFeatures(state, "the format of rings cannot change while one runs");
+        }
+
+        SessionState next = state with { Features = features, FeaturesRefused = false };
+        bool enabled = next.RingsStartEnabled;
+        return Outcome.Done(next with
+        {
+            Rings = [.. state.Rings.Select((ring, i) => running[i] ? ring : ring with { EnabledByDefault = enabled })],
+        });
+    }
+
+    /// <summary>A "session start" flag that nothing depends on; a second one is as good as the first, as for QEMU's own back-end.</summary>
+    internal static Outcome SetOwner(SessionState state, VhostUserMessage message) => Outcome.Done(state);
+
+    /// <summary>
+    /// Deprecated: "either ignore this message, or use it to disable all rings". Rings that nobody could enable again
+    /// (VHOST_USER_F_PROTOCOL_FEATURES not acknowledged) are left alone.
+    /// </summary>
+    internal static Outcome ResetOwner(SessionState state, VhostUserMessage message) =>
+        Outcome.Done(state.RingsStartEnabled
+            ? state
+            : state with { Rings = [.. state.Rings.Select(ring => ring with { EnableRequest = false })] });
+
+    internal static Outcome GetProtocolFeatures(SessionState state, VhostUserMessage message) =>
+        Outcome.Answered(state, (ulong)state.Profile.OfferedProtocolFeatures);
+
+    internal static Outcome SetProtocolFeatures(SessionState state, VhostUserMessage message)
+    {
+        var features = (ProtocolFeatures)ReadU64(message);
+        ProtocolFeatures surplus = features & ~state.Profile.OfferedProtocolFeatures;
+        return surplus == 0
+            ? Outcome.Done(state with { ProtocolFeatures = features })
+            : Outcome.Refused($"{surplus} (0x{(ulong)surplus:x}) was not offered");
+    }
+
+    internal static Outcome GetQueueNum(SessionState state, VhostUserMessage message) => Outcome.Answered(
+        state,
+        (ulong)(state.Profile.QueueNum == QueueNumUnit.Pairs ? state.Profile.QueuePairs : state.Profile.RingCount));
+
+    /// <summary>
+    /// Zero resets the device. Else the driver's bits are kept as they come (rings do not wait for DRIVER_OK, for
+    /// QEMU and DPDK start them before), but FEATURES_OK only when the features were not refused.
+    /// </summary>
+    internal static Outcome SetStatus(SessionState state, VhostUserMessage message)
+    {
+        ulong value = ReadU64(message);
+        if (value > byte.MaxValue)
+        {
+            return Outcome.Refused($"a device status has 8 bits, not 0x{value:x}");
+        }
+
+        if (value == 0)
+        {
+            return Outcome.Done(Reset(state));
+        }
+
+        DeviceStatus status = (DeviceStatus)value & ~DeviceStatus.NeedsReset;
+        return Outcome.Done(state with
+        {
+            Status = state.FeaturesRefused ? status & ~DeviceStatus.FeaturesOk : status,
+        });
+    }
+
+    internal static Outcome GetStatus(SessionState state, VhostUserMessage message) =>
+        Outcome.Answered(state, (ulong)state.ReportedStatus);
+
+    internal static Outcome ResetDevice(SessionState state, VhostUserMessage message) => Outcome.Done(Reset(state));
+
+    internal static ulong ReadU64(VhostUserMessage message)
+    {
+        bool whole = U64Payload.TryRead(message.Payload.Span, out U64Payload payload);
+        return whole ? payload.Value : throw new InvalidOperationException($"the row of {message} lets a wrong size pass");
+    }
+
+    /// <summary>
+    /// What the driver has set goes: features, status, rings. What belongs to the connection stays, for QEMU does not say
+    /// it again: protocol features, memory, the fds by which it listens, the MTU.
+    /// </summary>
+    private static SessionState Reset(SessionState state) => state with
+    {
+        Features = VirtioFeatures.None,
+        FeaturesRefused = false,
+        Status = DeviceStatus.None,
+        NeedsReset = false,
+        Mac = state.Profile.Mac ?? default,
+        Rings = [.. state.Rings.Select(ring => ring.Reset())],
+    };
+
+    private static Outcome RefuseFeatures(SessionState state, string reason) => Outcome.Refused(reason, state with
+    {
+        FeaturesRefused = true,
+        Status = state.Status & ~DeviceStatus.FeaturesOk,
+    });
+}

@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.Actors.Protocol;
+
+/// <summary>
+/// Requests about guest memory. Whether a file really holds what a region claims, and whether regions overlap, shows
+/// when it is mapped, and that is an effect.
+/// </summary>
+internal static class MemoryRequests
+{
+    internal static Outcome SetMemTable(SessionState state, VhostUserMessage message)
+    {
+        if (!MemTable.TryRead(message.Payload.Span, out MemoryRegionLayout[] regions, out string? error))
+        {
+            return Outcome.Refused(error);
+        }
+
+        if (message.FdCount != regions.Length)
+        {
+            return Outcome.Refused($"{regions.Length} regions need {regions.Length} fds, not {message.FdCount}");
+        }
+
+        ImmutableArray<(MemoryRegionLayout, OwnedFd)> files = [.. regions.Select((region, i) => (region, message.TakeFd(i)))];
+        return Outcome.Done(state with { Regions = [.. regions] }, new MapMemory(files));
+    }
+
+    internal static Outcome GetMaxSlots(SessionState state, VhostUserMessage message) =>
+        Outcome.Answered(state, VhostUserSession.MaxMemorySlots);
+
+    internal static Outcome Add(SessionState state, VhostUserMessage message)
+    {
+        MemoryRegionLayout region = ReadRegion(message);
+        return state.Regions.Length < VhostUserSession.MaxMemorySlots
+            ? Outcome.Done(state with { Regions = state.Regions.Add(region) }, new AddRegion(region, message.TakeFd(0)))
+            : Outcome.Refused($"there are {VhostUserSession.MaxMemorySlots} regions already");
+    }
+
+    /// <summary>
+    /// The region is known by both addresses and its size; the offset is ignored. Old front-ends send a file along: it
+    /// is closed like every fd that nobody takes.
+    /// </summary>
+    internal static Outcome Remove(SessionState state, VhostUserMessage message)
+    {
+        MemoryRegionLayout region = ReadRegion(message);
+        foreach (MemoryRegionLayout known in state.Regions)
+        {
+            if (known with { MmapOffset = region.MmapOffset } == region)
+            {
+                return Outcome.Done(state with { Regions = state.Regions.Remove(known) }, new RemoveRegion(known));
+            }
+        }
+
+        return Outcome.Refused(
+            $"no region has guest address 0x{region.GuestAddress:x}, user address 0x{region.UserAddress:x}, size 0x{region.Size:x}");
+    }
+
+    private static MemoryRegionLayout ReadRegion(VhostUserMessage message)
+    {
+        bool whole = SingleMemoryRegion.TryRead(message.Payload.Span, out SingleMemoryRegion payload);
+        return whole ? payload.Region : throw new InvalidOperationException($"the row of {message} lets a wrong size pass");
+    }
+}

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tap;
+
+namespace Ringmaster.Actors.Protocol;
+
+/// <summary>
+/// What has to be done for a step besides what shows as a difference between its two states. The set is closed. An
+/// effect owns the files that it carries: dispose it once it was carried out, or was not.
+/// </summary>
+public abstract record SessionEffect : IDisposable
+{
+    private protected SessionEffect()
+    {
+    }
+
+    /// <summary>Closes the files that the effect carries.</summary>
+    public virtual void Dispose() => GC.SuppressFinalize(this);
+}
+
+/// <summary>Replace all of guest memory.</summary>
+/// <param name="Regions">The regions, each with the file that holds it.</param>
+public sealed record MapMemory(ImmutableArray<(MemoryRegionLayout Layout, OwnedFd File)> Regions) : SessionEffect
+{
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        foreach ((_, OwnedFd file) in Regions)
+        {
+            file.Dispose();
+        }
+
+        base.Dispose();
+    }
+}
+
+/// <summary>Add one region to guest memory.</summary>
+/// <param name="Layout">The region.</param>
+/// <param name="File">The file that holds it.</param>
+public sealed record AddRegion(MemoryRegionLayout Layout, OwnedFd File) : SessionEffect
+{
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        File.Dispose();
+        base.Dispose();
+    }
+}
+
+/// <summary>Take one region out of guest memory.</summary>
+/// <param name="Layout">The region as it was added.</param>
+public sealed record RemoveRegion(MemoryRegionLayout Layout) : SessionEffect;
+
+/// <summary>Tell the network behind the TAP where an address now is (RARP).</summary>
+/// <param name="Mac">The guest's address.</param>
+public sealed record Announce(MacAddress Mac) : SessionEffect;

@@ -1,0 +1,130 @@
+using System.Collections.Immutable;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tap;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Protocol;
+
+/// <summary>
+/// Everything that one connection has settled. Immutable; a new connection begins with a new one. It owns the fds in
+/// its rings: whoever replaces a state by another closes those of <see cref="FdsNotIn"/>, and all of them at the end.
+/// </summary>
+public sealed record SessionState
+{
+    /// <summary>VIRTIO_NET_F_MTU is offered with this value until somebody says another; it is what a new TAP has.</summary>
+    public const int DefaultMtu = 1500;
+
+    internal SessionState(DeviceProfile profile)
+    {
+        Profile = profile;
+        Mac = profile.Mac ?? default;
+        Mtu = profile.Mtu;
+        Rings = [.. Enumerable.Range(0, profile.RingCount).Select(_ => new RingState())];
+    }
+
+    /// <summary>What is offered.</summary>
+    public DeviceProfile Profile { get; }
+
+    /// <summary>The acknowledged device features.</summary>
+    public VirtioFeatures Features { get; init; }
+
+    /// <summary>The last SET_FEATURES was refused; FEATURES_OK cannot be set until a better one came.</summary>
+    public bool FeaturesRefused { get; init; }
+
+    /// <summary>The acknowledged protocol features.</summary>
+    public ProtocolFeatures ProtocolFeatures { get; init; }
+
+    /// <summary>The status that the driver has set. <see cref="ReportedStatus"/> is what it reads.</summary>
+    public DeviceStatus Status { get; init; }
+
+    /// <summary>The device cannot go on without a reset; shown by GET_STATUS.</summary>
+    public bool NeedsReset { get; init; }
+
+    /// <summary>The card's address in the configuration space: the profile's, or what a legacy driver wrote.</summary>
+    public MacAddress Mac { get; init; }
+
+    /// <summary>The MTU: the profile's, or what NET_SET_MTU said; null when nobody said any. Outlives resets.</summary>
+    public int? Mtu { get; init; }
+
+    /// <summary>Whether the configuration space says that the link is up.</summary>
+    public bool LinkUp { get; init; } = true;
+
+    /// <summary>The memory table as the front-end has it. Outlives resets, for front-ends send only what changes.</summary>
+    public ImmutableArray<MemoryRegionLayout> Regions { get; init; } = [];
+
+    /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
+    public ImmutableArray<RingState> Rings { get; init; }
+
+    /// <summary>What GET_STATUS answers.</summary>
+    public DeviceStatus ReportedStatus => NeedsReset ? Status | DeviceStatus.NeedsReset : Status;
+
+    /// <summary>Every fd that this state owns.</summary>
+    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds);
+
+    /// <summary>
+    /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs
+    /// when it is started and nothing that <see cref="ObstacleOf"/> names is in the way. Where a new state changes
+    /// memory and plans at once, stop rings first, then replace memory, then start rings.
+    /// </summary>
+    /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
+    public RingPlan? PlanOf(int ring)
+    {
+        RingState state = Rings[ring];
+        if (ObstacleOf(ring) is not null || state.Addresses is not { } addresses || state.Size is not { } size)
+        {
+            return null;
+        }
+
+        return new RingPlan
+        {
+            Size = size,
+            DescriptorAddress = addresses.Descriptor,
+            DriverAddress = addresses.Available,
+            DeviceAddress = addresses.Used,
+            Base = state.Base,
+            Features = Features,
+            Enabled = state.Enabled,
+            Kick = state.Kick,
+            Call = state.Call,
+            Error = state.Error,
+        };
+    }
+
+    /// <summary>Why a ring must not run, for the operator's log; null when it may.</summary>
+    /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
+    public string? ObstacleOf(int ring) => Rings[ring] switch
+    {
+        { Started: false } => "not started",
+        { Size: null } => "started, but it has no size yet",
+        { Addresses: null } => "started, but it has no addresses yet",
+        { Size: { } size, Addresses: { } addresses } =>
+            RingLayout.Check(size, addresses, Features) ?? RingLayout.CheckMemory(size, addresses, Features, Regions),
+    };
+
+    /// <summary>The state after a worker has told where a ring stopped.</summary>
+    /// <param name="ring">The ring.</param>
+    /// <param name="value">In the form of <see cref="RingPlan.Base"/>.</param>
+    public SessionState WithRingBase(int ring, uint value) => WithRing(ring, Rings[ring] with { Base = value });
+
+    /// <summary>The state of a device that cannot go on until the driver resets it.</summary>
+    public SessionState WithNeedsReset() => this with { NeedsReset = true };
+
+    /// <summary>The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.</summary>
+    public IEnumerable<OwnedFd> FdsNotIn(SessionState other)
+    {
+        HashSet<OwnedFd> kept = [.. other.Fds];
+        return Fds.Where(fd => !kept.Contains(fd));
+    }
+
+    /// <summary>The protocol features are all acknowledged.</summary>
+    internal bool Has(ProtocolFeatures features) => (ProtocolFeatures & features) == features;
+
+    /// <summary>What holds for a ring of which SET_VRING_ENABLE has said nothing.</summary>
+    internal bool RingsStartEnabled => !Features.HasFlag(VirtioFeatures.ProtocolFeatures);
+
+    /// <summary>The same state with another ring in the place of one.</summary>
+    internal SessionState WithRing(int ring, RingState state) => this with { Rings = Rings.SetItem(ring, state) };
+}

@@ -1,0 +1,216 @@
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Virtio;
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.Native.Driver;
+
+/// <summary>
+/// The guest's network card: negotiates with any vhost-user-net back-end, sets up rings and buffers, and starts them.
+/// Blocks while it negotiates; the queue pairs then belong to the callers' threads.
+/// </summary>
+public sealed class VirtioNetDriver : IDisposable
+{
+    private const byte StatusFeaturesOk = 8;
+    private const byte StatusBegun = 1 | 2;
+    private const byte StatusDriverOk = 4;
+    private readonly NetQueuePair[] _pairs;
+    private readonly VirtioNetOptions _options;
+    private readonly bool _ownsRam;
+    private IReadOnlyList<uint>? _bases;
+
+    private VirtioNetDriver(FrontendClient client, VirtioNetOptions options, GuestRam? ram)
+    {
+        Client = client;
+        _options = options;
+        Negotiate();
+        var layout = new NetLayout(options, client.Features);
+        _ownsRam = ram is null;
+        Ram = ram ?? new GuestRam(options.Ram ?? new GuestRamOptions { Pieces = [new RamPiece(0, layout.RamFor(options))] });
+        _pairs = [.. Enumerable.Range(0, options.Pairs).Select(index => new NetQueuePair(index, Ram, options, layout))];
+        ShareMemory();
+    }
+
+    /// <summary>The connection.</summary>
+    public FrontendClient Client { get; private set; }
+
+    /// <summary>The guest's memory.</summary>
+    public GuestRam Ram { get; }
+
+    /// <summary>The queue pairs.</summary>
+    public IReadOnlyList<NetQueuePair> Pairs => _pairs;
+
+    /// <summary>The acknowledged device features.</summary>
+    public VirtioFeatures Features => Client.Features;
+
+    /// <summary>What GET_QUEUE_NUM said (pairs or vrings, by the back-end's taste), or null without MQ.</summary>
+    public ulong? QueueNum { get; private set; }
+
+    /// <summary>Negotiates, shares memory, posts receive buffers and starts every ring.</summary>
+    /// <param name="client">Connected and fresh; owned by the driver from here on.</param>
+    /// <param name="options">How to behave.</param>
+    /// <param name="ram">Memory to use, which stays the caller's; null = memory of its own.</param>
+    public static VirtioNetDriver Start(FrontendClient client, VirtioNetOptions? options = null, GuestRam? ram = null)
+    {
+        VirtioNetDriver driver = Prepare(client, options, ram);
+        driver.StartRings();
+        return driver;
+    }
+
+    /// <summary>As <see cref="Start"/>, but leaves the rings stopped and empty.</summary>
+    public static VirtioNetDriver Prepare(FrontendClient client, VirtioNetOptions? options = null, GuestRam? ram = null) =>
+        new(client, options ?? new VirtioNetOptions(), ram);
+
+    /// <summary>The MAC address in the device's configuration space; null without MAC or CONFIG.</summary>
+    public byte[]? ReadMac() =>
+        Features.HasFlag(VirtioFeatures.Mac) && Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Config)
+            ? Client.GetConfig(0, 6)
+            : null;
+
+    /// <summary>
+    /// Posts the receive buffers and starts all rings: from where <see cref="StopRings"/> says that they stopped, else
+    /// after the last chain that came back.
+    /// </summary>
+    public void StartRings()
+    {
+        foreach (NetQueuePair pair in _pairs)
+        {
+            if (pair.Rx.Added == 0)
+            {
+                pair.PostAll();
+            }
+
+            StartRing(2 * pair.Index, pair.Rx, pair.RxKick, pair.RxCall, pair.RxError);
+            StartRing((2 * pair.Index) + 1, pair.Tx, pair.TxKick, pair.TxCall, pair.TxError);
+        }
+
+        if (Client.Features.HasFlag(VirtioFeatures.ProtocolFeatures))
+        {
+            for (int ring = 0; ring < 2 * _pairs.Length; ring++)
+            {
+                Client.SetVringEnable(ring, on: true);
+            }
+        }
+
+        if (Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Status))
+        {
+            Client.SetStatus(StatusBegun | StatusFeaturesOk | StatusDriverOk);
+        }
+
+        _bases = null;
+        Client.GetFeatures();
+        foreach (NetQueuePair pair in _pairs)
+        {
+            pair.RxKick.Signal();
+        }
+    }
+
+    /// <summary>Stops all rings by GET_VRING_BASE; what is in them stays.</summary>
+    /// <returns>The index of each ring.</returns>
+    public IReadOnlyList<uint> StopRings() => _bases = [.. Enumerable.Range(0, 2 * _pairs.Length).Select(Client.GetVringBase)];
+
+    /// <summary>Stops all rings, forgets them and starts with empty ones, as a guest does that reboots.</summary>
+    public void Reboot()
+    {
+        StopRings();
+        _bases = null;
+        foreach (NetQueuePair pair in _pairs)
+        {
+            pair.Reset();
+        }
+
+        StartRings();
+    }
+
+    /// <summary>Goes on over a new connection with the rings as they are, as after a restart of the back-end.</summary>
+    /// <param name="client">Connected and fresh; owned by the driver from here on.</param>
+    public void Reconnect(FrontendClient client)
+    {
+        VirtioFeatures before = Client.Features;
+        _bases = null;
+        Client.Dispose();
+        Client = client;
+        Negotiate();
+        if (Client.Features != before)
+        {
+            throw new FrontendException($"The back-end came back with features {Client.Features} instead of {before}.");
+        }
+
+        ShareMemory();
+        StartRings();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Client.Dispose();
+        foreach (NetQueuePair pair in _pairs)
+        {
+            pair.Dispose();
+        }
+
+        if (_ownsRam)
+        {
+            Ram.Dispose();
+        }
+    }
+
+    private void Negotiate()
+    {
+        Client.SetOwner();
+        VirtioFeatures features = Client.GetFeatures() & _options.Features;
+        if (features.HasFlag(VirtioFeatures.ProtocolFeatures))
+        {
+            Client.SetProtocolFeatures(Client.GetProtocolFeatures() & _options.ProtocolFeatures);
+        }
+
+        if (Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Mq))
+        {
+            QueueNum = Client.GetQueueNum();
+        }
+
+        if (_options.Pairs > (int)(QueueNum ?? 1))
+        {
+            throw new FrontendException($"The back-end has {QueueNum ?? 1} queues, {_options.Pairs} pairs are wanted.");
+        }
+
+        Client.SetFeatures(features);
+        if (Client.ProtocolFeatures.HasFlag(ProtocolFeatures.Status))
+        {
+            Client.SetStatus(StatusBegun | StatusFeaturesOk);
+            if ((Client.GetStatus() & StatusFeaturesOk) == 0)
+            {
+                throw new FrontendException($"The back-end does not accept the features {features}.");
+            }
+        }
+    }
+
+    private void ShareMemory()
+    {
+        if (!_options.AddRegions || !Client.ProtocolFeatures.HasFlag(ProtocolFeatures.ConfigureMemSlots))
+        {
+            Client.SetMemTable(Ram);
+            return;
+        }
+
+        for (int region = 0; region < Ram.Regions.Count; region++)
+        {
+            Client.AddMemReg(Ram, region);
+        }
+    }
+
+    private void StartRing(int index, DriverRing ring, EventFd kick, EventFd call, EventFd error)
+    {
+        Client.SetVringNum(index, (uint)ring.Size);
+        Client.SetVringBase(index, _bases?[index] ?? ring.Base);
+        Client.SetVringAddr(index, UserAddresses(ring));
+        Client.SetVringErr(index, error.Fd);
+        Client.SetVringCall(index, _options.Polling ? null : call.Fd);
+        Client.SetVringKick(index, kick.Fd);
+    }
+
+    /// <summary>A ring's addresses as SET_VRING_ADDR wants them.</summary>
+    public RingAddresses UserAddresses(DriverRing ring) => new(
+        Ram.ToUser(ring.Addresses.Descriptors),
+        Ram.ToUser(ring.Addresses.Driver),
+        Ram.ToUser(ring.Addresses.Device));
+}

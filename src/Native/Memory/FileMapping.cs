@@ -1,0 +1,122 @@
+using Ringmaster.Native.Linux;
+
+namespace Ringmaster.Native.Memory;
+
+/// <summary>
+/// One range of a shared file in this process, readable and writable. The range may begin anywhere; what is mapped is the
+/// pages (or huge pages) around it.
+/// </summary>
+/// <remarks>
+/// Layout:
+/// <code>
+///   _base            Host                        Host + size        _base + _length
+///   | page-aligned   | first byte of the range   | end of the range | page-aligned
+/// </code>
+/// Owner: whoever mapped it. Thread-safe to read; <see cref="Dispose"/> once, when nobody holds a pointer into it any more.
+/// It has no finalizer on purpose: pointers are held where the collector does not see them.
+/// </remarks>
+internal sealed unsafe class FileMapping : IDisposable
+{
+    private readonly byte* _base;
+    private readonly ulong _length;
+    private SigbusSlot* _slot; // null when there is no guard, and after Dispose
+    private bool _faulted;
+    private bool _disposed;
+
+    private FileMapping(byte* start, ulong length, ulong before, SigbusSlot* slot)
+    {
+        _base = start;
+        _length = length;
+        _slot = slot;
+        Host = start + before;
+    }
+
+    /// <summary>The range's first byte.</summary>
+    internal byte* Host { get; }
+
+    /// <summary>True once a page of it has vanished.</summary>
+    internal bool Faulted
+    {
+        get
+        {
+            SigbusSlot* slot = _slot;
+            return slot == null ? _faulted : Volatile.Read(ref slot->Faulted) != 0;
+        }
+    }
+
+    /// <summary>Maps a range of a file after having made sure that the file holds it.</summary>
+    /// <param name="file">Borrowed during the call; the mapping keeps the file, not the descriptor.</param>
+    /// <param name="offset">The range's first byte in the file; need not be aligned.</param>
+    /// <param name="size">Bytes; not zero.</param>
+    /// <param name="reason">Why it cannot be mapped, when the result is null.</param>
+    internal static FileMapping? TryMap(OwnedFd file, ulong offset, ulong size, out string? reason)
+    {
+        if (size == 0)
+        {
+            reason = "the size is zero";
+            return null;
+        }
+
+        if (offset > ulong.MaxValue - size)
+        {
+            reason = "offset plus size wraps around";
+            return null;
+        }
+
+        using FdLease lease = file.Lease();
+        BackingFile backing = BackingFile.Inspect(lease.Number, offset + size, out reason);
+        return reason is null ? MapPages(lease.Number, offset, size, backing.PageSize, out reason) : null;
+    }
+
+    public void Dispose()
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            if (_slot != null)
+            {
+                _faulted = SigbusGuard.Unregister(_slot);
+                _slot = null;
+            }
+
+            MemoryCalls.Unmap(_base, _length).OrThrow("munmap");
+        }
+    }
+
+    /// <summary>
+    /// The sums cannot overflow: offset + size is at most the file's length, which is a positive <c>off_t</c>. No swap is
+    /// reserved (MAP_NORESERVE), because a virtio-mem region on huge pages is far larger than what is plugged in.
+    /// </summary>
+    private static FileMapping? MapPages(int fd, ulong offset, ulong size, ulong pageSize, out string? reason)
+    {
+        ulong before = offset % pageSize;
+        ulong length = (before + size + pageSize - 1) / pageSize * pageSize;
+        IoResult mapped = MemoryCalls.Map(
+            length,
+            MemoryCalls.ProtectRead | MemoryCalls.ProtectWrite,
+            MemoryCalls.MapShared | MemoryCalls.MapNoReserve,
+            fd,
+            offset - before);
+        if (!mapped.Ok)
+        {
+            reason = "mmap: " + Errno.Describe(mapped.Error);
+            return null;
+        }
+
+        reason = null;
+        byte* start = (byte*)mapped.Count;
+
+        // Niceties, so their failure is of no interest: no guest memory in core dumps, no page tables copied by fork.
+        MemoryCalls.Advise(start, length, MemoryCalls.AdviseDontDump);
+        MemoryCalls.Advise(start, length, MemoryCalls.AdviseDontFork);
+        SigbusSlot* slot = SigbusGuard.Register(start, length, pageSize);
+        if (slot == null && SigbusGuard.Problem is null)
+        {
+            MemoryCalls.Unmap(start, length);
+            reason = "too many mappings to guard";
+            return null;
+        }
+
+        return new FileMapping(start, length, before, slot);
+    }
+}

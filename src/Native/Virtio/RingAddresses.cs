@@ -1,0 +1,56 @@
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Native.Virtio;
+
+/// <summary>The three parts of a split ring in host memory, each wholly inside one mapping.</summary>
+internal unsafe struct SplitRingAddresses
+{
+    internal SplitDescriptor* Descriptors;
+    internal byte* Available;
+    internal byte* Used;
+
+    /// <summary>
+    /// Translates the parts of a ring (virtio 1.3 section 2.7: 16 bytes a descriptor; 6 + 2 bytes an available entry; 6 +
+    /// 8 bytes a used one, both with the event index).
+    /// </summary>
+    /// <returns>Null when all parts are mapped and aligned; else what is wrong.</returns>
+    internal static string? Translate(RingPlan plan, GuestMemory memory, out SplitRingAddresses addresses)
+    {
+        addresses = default;
+        ulong size = (ulong)plan.Size;
+        if (plan.Size is < 1 or > 32768 || (plan.Size & (plan.Size - 1)) != 0)
+        {
+            return $"ring size {plan.Size} is not a power of two from 1 to 32768";
+        }
+
+        if (!Part(memory, plan.DescriptorAddress, SplitDescriptor.Size * size, SplitDescriptor.Size, out byte* descriptors))
+        {
+            return Unmapped("descriptor table", plan.DescriptorAddress);
+        }
+
+        if (!Part(memory, plan.DriverAddress, 6 + (2 * size), 2, out addresses.Available))
+        {
+            return Unmapped("available ring", plan.DriverAddress);
+        }
+
+        if (!Part(memory, plan.DeviceAddress, 6 + (8 * size), 4, out addresses.Used))
+        {
+            return Unmapped("used ring", plan.DeviceAddress);
+        }
+
+        addresses.Descriptors = (SplitDescriptor*)descriptors;
+        return null;
+    }
+
+    private static bool Part(GuestMemory memory, ulong address, ulong length, ulong alignment, out byte* host)
+    {
+        host = null;
+        return address % alignment == 0
+            && memory.TryTranslateUser(address, length, out host)
+            && (ulong)host % alignment == 0;
+    }
+
+    private static string Unmapped(string part, ulong address) =>
+        $"the {part} at 0x{address:x} is not aligned or not wholly in the front-end's memory";
+}

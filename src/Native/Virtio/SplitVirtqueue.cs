@@ -1,0 +1,311 @@
+using System.Runtime.CompilerServices;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Native.Virtio;
+
+/// <summary>
+/// The device's half of a split virtqueue (virtio 1.3 section 2.7), and all its memory barriers.
+/// <code>
+/// available ring   0 le16 flags   2 le16 index   4 le16 ring[size]            4 + 2 size: le16 used_event
+/// used ring        0 le16 flags   2 le16 index   4 {le32 id, le32 length}[size]   4 + 8 size: le16 avail_event
+/// </code>
+/// Invariants: the three parts stay mapped while the struct is in use (the worker holds the table); everything in them is
+/// hostile and may change at any time, so each value is read once into a local and then checked. _nextAvailable and
+/// _nextUsed differ only inside a batch. Little-endian hosts only, as are virtio 1 rings.
+/// </summary>
+internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
+{
+    private const ushort NoInterrupt = 1;
+    private const ushort NoNotify = 1;
+
+    private readonly SplitDescriptor* _descriptors;
+    private readonly ushort* _available;
+    private readonly byte* _used;
+    private readonly ushort* _usedEvent;
+    private readonly ushort* _availableEvent;
+    private readonly int _size;
+    private readonly ushort _mask;
+    private readonly bool _eventIndex;
+    private readonly bool _indirectAllowed;
+    private TranslationCache _memory;
+
+    private ushort _nextAvailable;
+    private ushort _availableSeen;
+    private ushort _nextUsed;
+    private ushort _published;
+    private ushort _called;
+    private bool _everCalled;
+
+    private SplitVirtqueue(in SplitRingAddresses addresses, RingPlan plan, GuestMemory memory)
+    {
+        _descriptors = addresses.Descriptors;
+        _available = (ushort*)addresses.Available;
+        _used = addresses.Used;
+        _size = plan.Size;
+        _mask = (ushort)(plan.Size - 1);
+        _usedEvent = _available + 2 + _size;
+        _availableEvent = (ushort*)(_used + 4 + (8 * _size));
+        _eventIndex = plan.Features.HasFlag(VirtioFeatures.EventIdx);
+        _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
+        _memory = new TranslationCache(memory);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// The ring goes on from the used index that the driver sees, whatever the plan's base says: chains are returned in
+    /// the order taken, so all before it are done and all after it are not.
+    /// </remarks>
+    public static string? TryAttach(RingPlan plan, GuestMemory memory, out SplitVirtqueue ring)
+    {
+        string? problem = SplitRingAddresses.Translate(plan, memory, out SplitRingAddresses addresses);
+        if (problem is not null)
+        {
+            ring = default;
+            return problem;
+        }
+
+        ring = new SplitVirtqueue(addresses, plan, memory);
+        ushort used = Volatile.Read(ref ring.UsedIndex);
+        ring.SetPosition(used);
+        return null;
+    }
+
+    public string? TryReattach(RingPlan plan, GuestMemory memory)
+    {
+        string? problem = SplitRingAddresses.Translate(plan, memory, out SplitRingAddresses addresses);
+        if (problem is not null)
+        {
+            return problem;
+        }
+
+        SplitVirtqueue moved = new(addresses, plan, memory);
+        moved.SetPosition(_published);
+        moved._called = _called;
+        moved._everCalled = _everCalled;
+        this = moved;
+        return null;
+    }
+
+    public readonly uint Base => _published;
+
+    public readonly bool HasWork => Volatile.Read(ref AvailableIndex) != _nextAvailable;
+
+    private readonly ref ushort AvailableFlags => ref _available[0];
+
+    private readonly ref ushort AvailableIndex => ref _available[1];
+
+    private readonly ref ushort UsedFlags => ref *(ushort*)_used;
+
+    private readonly ref ushort UsedIndex => ref *(ushort*)(_used + 2);
+
+    public PopStatus TryPop(VectorSpace space, bool deviceWrites, out Chain chain)
+    {
+        chain = default;
+        if (_nextAvailable == _availableSeen && !RefreshAvailable(out PopStatus status))
+        {
+            return status;
+        }
+
+        ushort head = _available[2 + (_nextAvailable & _mask)];
+        if (head >= _size)
+        {
+            // Such a head cannot be returned, so the used index could never again stand for "all before are done".
+            return PopStatus.BrokenRing;
+        }
+
+        _nextAvailable++;
+        chain.Id = head;
+        chain.Slots = 1;
+        chain.FirstVector = space.Used;
+        chain.Status = Walk(head, space, deviceWrites) ? PopStatus.Popped : PopStatus.BadChain;
+        if (chain.Status == PopStatus.BadChain)
+        {
+            space.Truncate(chain.FirstVector);
+            return PopStatus.BadChain;
+        }
+
+        chain.VectorCount = space.Used - chain.FirstVector;
+        for (int i = chain.FirstVector; i < space.Used; i++)
+        {
+            chain.Length += space.Vectors[i].Length;
+        }
+
+        return PopStatus.Popped;
+    }
+
+    public void Rewind(int slots) => _nextAvailable -= (ushort)slots;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Use(in Chain chain, uint written)
+    {
+        uint* element = (uint*)(_used + 4 + (8 * (_nextUsed & _mask)));
+        element[0] = chain.Id;
+        element[1] = written;
+        _nextUsed++;
+    }
+
+    public void Publish()
+    {
+        if (_nextUsed == _published)
+        {
+            return;
+        }
+
+        // Release: the used elements, and the frames they stand for, are visible before the index that covers them.
+        Volatile.Write(ref UsedIndex, _nextUsed);
+        _published = _nextUsed;
+    }
+
+    public bool MustCall()
+    {
+        // Full barrier: the used index is visible before the driver's wish is read; else both sides could go to sleep,
+        // we on its old wish and it on our old index.
+        Interlocked.MemoryBarrier();
+        ushort since = _called;
+        bool first = !_everCalled;
+        if (since == _published && !first)
+        {
+            return false;
+        }
+
+        _called = _published;
+        _everCalled = true;
+        if (!_eventIndex)
+        {
+            return (Volatile.Read(ref AvailableFlags) & NoInterrupt) == 0;
+        }
+
+        return first || Crossed(Volatile.Read(ref *_usedEvent), _published, since);
+    }
+
+    public void SuppressKicks()
+    {
+        // With EVENT_IDX the event index simply stays behind: the driver kicks at most once more in 65,536 chains.
+        if (!_eventIndex)
+        {
+            Volatile.Write(ref UsedFlags, NoNotify);
+        }
+    }
+
+    public bool RequestKicks(int ahead)
+    {
+        ushort at = (ushort)(_nextAvailable + ahead);
+        if (_eventIndex)
+        {
+            Volatile.Write(ref *_availableEvent, at);
+        }
+        else
+        {
+            Volatile.Write(ref UsedFlags, 0);
+        }
+
+        // Full barrier: the wish is visible before the available index is read again; a chain added before the driver saw
+        // the wish is found here, one added after it is kicked.
+        Interlocked.MemoryBarrier();
+        return Volatile.Read(ref AvailableIndex) != at;
+    }
+
+    /// <summary>True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section 2.7.10).</summary>
+    internal static bool Crossed(ushort eventIndex, ushort now, ushort since) =>
+        (ushort)(now - eventIndex - 1) < (ushort)(now - since);
+
+    private void SetPosition(ushort index)
+    {
+        _nextAvailable = index;
+        _availableSeen = index;
+        _nextUsed = index;
+        _published = index;
+        _called = index;
+    }
+
+    private bool RefreshAvailable(out PopStatus status)
+    {
+        // Acquire: the entries and descriptors that the index covers are read after it.
+        ushort index = Volatile.Read(ref AvailableIndex);
+        int pending = (ushort)(index - _nextAvailable);
+        status = pending > _size ? PopStatus.BrokenRing : PopStatus.Empty;
+        if (pending == 0 || pending > _size)
+        {
+            return false;
+        }
+
+        _availableSeen = index;
+        return true;
+    }
+
+    /// <summary>Walks the chain from its head; at most size descriptors in the ring and as many in one indirect table.</summary>
+    private bool Walk(ushort head, VectorSpace space, bool deviceWrites)
+    {
+        int first = space.Used;
+        ushort index = head;
+        for (int left = _size; left > 0; left--)
+        {
+            SplitDescriptor descriptor = _descriptors[index];
+            if ((descriptor.Flags & DescriptorFlags.Indirect) != 0)
+            {
+                return _indirectAllowed
+                    && (descriptor.Flags & DescriptorFlags.Next) == 0
+                    && WalkTable(descriptor.Address, descriptor.Length, space, deviceWrites, first);
+            }
+
+            if (!AppendBuffer(in descriptor, space, deviceWrites, first))
+            {
+                return false;
+            }
+
+            if ((descriptor.Flags & DescriptorFlags.Next) == 0)
+            {
+                return true;
+            }
+
+            index = descriptor.Next;
+            if (index >= _size)
+            {
+                return false;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Walks an indirect table (virtio 1.3 section 2.7.5.3), which may lie anywhere and span regions.</summary>
+    private bool WalkTable(ulong table, uint length, VectorSpace space, bool deviceWrites, int first)
+    {
+        uint count = length / SplitDescriptor.Size;
+        if (length % SplitDescriptor.Size != 0 || count == 0)
+        {
+            return false;
+        }
+
+        uint index = 0;
+        for (int left = (int)Math.Min(count, 32768u); left > 0; left--)
+        {
+            SplitDescriptor descriptor;
+            if (table > ulong.MaxValue - length
+                || !_memory.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
+                || (descriptor.Flags & DescriptorFlags.Indirect) != 0
+                || !AppendBuffer(in descriptor, space, deviceWrites, first))
+            {
+                return false;
+            }
+
+            if ((descriptor.Flags & DescriptorFlags.Next) == 0)
+            {
+                return true;
+            }
+
+            index = descriptor.Next;
+            if (index >= count)
+            {
+                return false;
+            }
+        }
+
+        return false;
+    }
+
+    private bool AppendBuffer(in SplitDescriptor descriptor, VectorSpace space, bool deviceWrites, int first) =>
+        ((descriptor.Flags & DescriptorFlags.Write) != 0) == deviceWrites
+        && space.Append(ref _memory, descriptor.Address, descriptor.Length, first);
+}

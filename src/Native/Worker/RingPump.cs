@@ -1,0 +1,86 @@
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.Native.Worker;
+
+/// <summary>
+/// Moves frames between one ring and the TAP, a batch at a time. What the two directions and the two ring formats
+/// share; the worker calls it once a batch, so these calls may be virtual. The worker's thread only.
+/// </summary>
+internal abstract class RingPump : IDisposable
+{
+    /// <summary>The greatest number of frames in one batch.</summary>
+    internal const int MaxBatch = 64;
+
+    /// <summary>A whole frame: 64 KiB less one, an Ethernet header, a VLAN tag; without the virtio header.</summary>
+    internal const int MaxFrame = 65535 + 14 + 4;
+
+    private const int ModernHeader = 12;
+    private const int LegacyHeader = 10;
+
+    private FdLease? _call;
+
+    private protected RingPump(RingPlan plan, TapIo io, WorkerCounters counters)
+    {
+        Io = io;
+        Counters = counters;
+        Enabled = plan.Enabled;
+        HeaderSize = HeaderSizeOf(plan.Features);
+        _call = plan.Call?.Lease();
+    }
+
+    /// <summary>Why the ring can go no further, or null. Set at most once.</summary>
+    internal string? Broken { get; private protected set; }
+
+    /// <summary>Where the ring stands, in the form of <see cref="RingPlan.Base"/>.</summary>
+    internal abstract uint Base { get; }
+
+    private protected TapIo Io { get; }
+
+    private protected WorkerCounters Counters { get; }
+
+    private protected bool Enabled { get; private set; }
+
+    /// <summary>Bytes of the virtio-net header before each frame: 12, or 10 for a legacy driver without MRG_RXBUF.</summary>
+    private protected int HeaderSize { get; private set; }
+
+    /// <summary>The header's size under some features (virtio 1.3 section 5.1.6); the TAP must be set to the same.</summary>
+    internal static int HeaderSizeOf(VirtioFeatures features) =>
+        (features & (VirtioFeatures.Version1 | VirtioFeatures.MrgRxbuf)) != 0 ? ModernHeader : LegacyHeader;
+
+    /// <summary>Moves one batch. Returns true when anything was done, so that it is worth coming back at once.</summary>
+    internal abstract bool Run();
+
+    /// <summary>Before the worker sleeps: asks for the kicks that are needed. Returns true when there is work after all.</summary>
+    internal abstract bool PrepareSleep();
+
+    /// <summary>After the worker woke: tells the driver that kicks are not needed while it is busy.</summary>
+    internal abstract void Awake();
+
+    /// <summary>Takes over a changed plan or memory table. On failure <see cref="Broken"/> says why.</summary>
+    internal void Update(RingPlan plan, GuestMemory memory)
+    {
+        _call?.Dispose();
+        _call = plan.Call?.Lease();
+        Enabled = plan.Enabled;
+        HeaderSize = HeaderSizeOf(plan.Features);
+        Broken ??= Reattach(plan, memory);
+    }
+
+    public virtual void Dispose() => _call?.Dispose();
+
+    private protected abstract string? Reattach(RingPlan plan, GuestMemory memory);
+
+    /// <summary>Calls the driver. A call fd that is full is signalled already; one that fails costs only the call.</summary>
+    private protected void Call()
+    {
+        if (_call is null)
+        {
+            return;
+        }
+
+        IoResult result = EventFd.Signal(_call.Number);
+        Counters.Add(result.Ok || result.WouldBlock ? WorkerCounter.Calls : WorkerCounter.CallErrors, 1);
+    }
+}

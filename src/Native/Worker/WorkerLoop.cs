@@ -1,0 +1,208 @@
+using System.Diagnostics;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Tmds.Linux;
+
+namespace Ringmaster.Native.Worker;
+
+/// <summary>
+/// What the worker's thread does, from its first to its last instruction.
+/// <list type="bullet">
+/// <item>Busy: a transmit batch, a receive batch, commands if any, again. No system call but those that move frames; now
+/// and then a glance at epoll, so that neither direction can starve the other.</item>
+/// <item>Nothing to do: poll the rings for the plan's busy-poll time, if any.</item>
+/// <item>Then ask for the kicks that are needed, look once more, and sleep in epoll: kicks, the TAP's edges, the mailbox,
+/// registered fds.</item>
+/// </list>
+/// Steady state allocates nothing, takes no lock, throws nothing.
+/// </summary>
+internal sealed partial class WorkerLoop
+{
+    private const int MaxEvents = 16;
+    private const int RoundsBetweenGlances = 16;
+    private const int Forever = -1;
+
+    private readonly WorkerPlan _plan;
+    private readonly Mailbox _mailbox;
+    private readonly Action<WorkerReport> _report;
+    private readonly Epoll _epoll = new();
+    private readonly epoll_event[] _events = new epoll_event[MaxEvents];
+    private readonly TapReadiness _tap = new();
+    private readonly RingSlot _rx;
+    private readonly RingSlot _tx;
+    private readonly WatchedFds _watched;
+    private readonly long _busyPoll;
+    private FdLease? _tapLease;
+    private TapIo? _io;
+    private PumpFactory? _factory;
+    private GuestMemory _memory = GuestMemory.Empty;
+    private bool _exit;
+
+    internal WorkerLoop(WorkerPlan plan, Mailbox mailbox, Action<WorkerReport> report)
+    {
+        _plan = plan;
+        _mailbox = mailbox;
+        _report = report;
+        _rx = new RingSlot(RingSide.Rx, WorkerToken.RxKick, _epoll);
+        _tx = new RingSlot(RingSide.Tx, WorkerToken.TxKick, _epoll);
+        _watched = new WatchedFds(_epoll);
+        _busyPoll = (long)(plan.BusyPoll.TotalSeconds * Stopwatch.Frequency);
+        _memory.Retain();
+    }
+
+    /// <summary>Acquires what the thread needs, then works until told to exit. Throws on anything that ends the worker.</summary>
+    internal void Run()
+    {
+        Acquire();
+        int rounds = 0;
+        long idleSince = 0;
+        while (!_exit)
+        {
+            bool progress = RunPump(_tx) | RunPump(_rx);
+            if (_mailbox.HasPending)
+            {
+                RunCommands();
+                continue;
+            }
+
+            if (progress)
+            {
+                idleSince = 0;
+                if (++rounds >= RoundsBetweenGlances)
+                {
+                    rounds = 0;
+                    Dispatch(timeoutMilliseconds: 0);
+                }
+
+                continue;
+            }
+
+            rounds = 0;
+            if (!KeepPolling(ref idleSince))
+            {
+                idleSince = 0;
+                Sleep();
+            }
+        }
+    }
+
+    /// <summary>Releases everything, in the reverse order, however the thread ended.</summary>
+    /// <returns>Where the rings stood.</returns>
+    internal (uint? Rx, uint? Tx) Release()
+    {
+        (uint?, uint?) bases = (_rx.Stop(), _tx.Stop());
+        _watched.Clear();
+        _io?.Dispose();
+        _tapLease?.Dispose();
+        _epoll.Dispose();
+        _memory.Release();
+        return bases;
+    }
+
+    private void Acquire()
+    {
+        _tapLease = _plan.Tap.Fd.Lease();
+        _io = TapIoFactory.Create(_plan, out string? fallback);
+        _factory = new PumpFactory(_io, _tap, _plan.Counters);
+        _epoll.Add(_mailbox.Fd.Number, EpollEvents.In, (ulong)WorkerToken.Command).OrThrow("epoll_ctl(mailbox)");
+        _epoll.Add(_tapLease.Number, EpollEvents.In | EpollEvents.Out | EpollEvents.EdgeTriggered, (ulong)WorkerToken.Tap)
+            .OrThrow("epoll_ctl(TAP queue)");
+        _report(new WorkerStarted(_plan.Generation, _io.Name, fallback));
+    }
+
+    private bool RunPump(RingSlot slot)
+    {
+        if (slot.Pump is not { } pump)
+        {
+            return false;
+        }
+
+        bool progress = pump.Run();
+        if (pump.Broken is not null || _memory.Faulted)
+        {
+            GiveUp(slot, pump.Broken ?? "guest memory was cut from under the ring");
+            return true;
+        }
+
+        return progress;
+    }
+
+    /// <summary>True while the rings are to be looked at again without sleeping.</summary>
+    private bool KeepPolling(ref long idleSince)
+    {
+        bool mustPoll = _rx.Polled || _tx.Polled;
+        if (!mustPoll && _busyPoll == 0)
+        {
+            return false;
+        }
+
+        Dispatch(timeoutMilliseconds: 0);
+        long now = Stopwatch.GetTimestamp();
+        idleSince = idleSince == 0 ? now : idleSince;
+        return mustPoll || now - idleSince < _busyPoll;
+    }
+
+    private void Sleep()
+    {
+        bool work = _tx.Pump?.PrepareSleep() ?? false;
+        work |= _rx.Pump?.PrepareSleep() ?? false;
+        if (!work)
+        {
+            _plan.Counters.Add(WorkerCounter.Sleeps, 1);
+            Dispatch(Forever);
+        }
+
+        _tx.Pump?.Awake();
+        _rx.Pump?.Awake();
+    }
+
+    private void Dispatch(int timeoutMilliseconds)
+    {
+        int count = _epoll.Wait(_events, timeoutMilliseconds);
+        for (int i = 0; i < count; i++)
+        {
+            OnEvent(Epoll.Token(in _events[i]), (EpollEvents)_events[i].events);
+        }
+    }
+
+    private void OnEvent(ulong token, EpollEvents events)
+    {
+        switch ((WorkerToken)token)
+        {
+            case WorkerToken.Command:
+                // The loop sees the mailbox itself.
+                break;
+            case WorkerToken.Tap:
+                _tap.Readable |= (events & (EpollEvents.In | EpollEvents.Error | EpollEvents.HangUp)) != 0;
+                _tap.Writable |= (events & (EpollEvents.Out | EpollEvents.Error | EpollEvents.HangUp)) != 0;
+                break;
+            case WorkerToken.RxKick:
+                OnKick(_rx, events);
+                break;
+            case WorkerToken.TxKick:
+                OnKick(_tx, events);
+                break;
+            default:
+                _watched.OnReadable(token);
+                break;
+        }
+    }
+
+    private void OnKick(RingSlot slot, EpollEvents events)
+    {
+        _plan.Counters.Add(WorkerCounter.Kicks, 1);
+        if (!slot.TakeKick(hungUp: (events & (EpollEvents.HangUp | EpollEvents.Error)) != 0))
+        {
+            GiveUp(slot, "the kick fd is closed at its other end");
+        }
+    }
+
+    /// <summary>Stops a ring that can go no further, tells the front-end by its error fd and the actor by a report.</summary>
+    private void GiveUp(RingSlot slot, string reason)
+    {
+        slot.SignalError();
+        uint position = slot.Stop() ?? 0;
+        _plan.Counters.Add(WorkerCounter.RingErrors, 1);
+        _report(new RingBroken(_plan.Generation, slot.Side, reason, position));
+    }
+}
