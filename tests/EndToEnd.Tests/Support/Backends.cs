@@ -8,8 +8,10 @@ internal static class Backends
 {
     private static readonly string Chosen = Environment.GetEnvironmentVariable("RINGMASTER_E2E_BACKEND") ?? "ringmaster";
 
-    /// <summary>DPDK's peer has no offloads that survive the way to the TAP, no reconnecting guests and no config space.</summary>
     internal static bool IsRingmaster => Chosen == "ringmaster";
+
+    /// <summary>Leaves out what DPDK's back-end is known not to do.</summary>
+    internal static void SkipForDpdk(string reason) => Skip.IfNot(IsRingmaster, reason);
 
     internal static async Task<IBackend> StartAsync(TestNamespace network, BackendOptions options) => Chosen switch
     {

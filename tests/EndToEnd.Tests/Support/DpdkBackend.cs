@@ -42,9 +42,9 @@ internal sealed class DpdkBackend : IBackend
             process.Write("start");
             await process.LineAsync("io packet forwarding packets/burst", Timeout);
             await network.ConfigureAsync("link", "set", "dtap0", "up", "mtu", $"{options.Mtu ?? 1500}");
-            if (options.Address is not null)
+            foreach (string address in options.Addresses)
             {
-                await network.ConfigureAsync("address", "add", options.Address, "dev", "dtap0");
+                await network.ConfigureAsync("address", "add", address, "dev", "dtap0");
             }
 
             return backend;

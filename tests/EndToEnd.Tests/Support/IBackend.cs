@@ -23,8 +23,8 @@ internal sealed record BackendOptions
 {
     internal int QueuePairs { get; init; } = 2;
 
-    /// <summary>The TAP's address with its prefix length; null for none.</summary>
-    internal string? Address { get; init; }
+    /// <summary>The TAP's addresses with their prefix lengths.</summary>
+    internal IReadOnlyList<string> Addresses { get; init; } = [];
 
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }

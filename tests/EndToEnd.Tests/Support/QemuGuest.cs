@@ -47,25 +47,36 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal string KernelLog => File.ReadAllText(_folder["console"]);
 
     /// <summary>Boots a guest; returns when its shell is ready.</summary>
-    internal static async Task<QemuGuest> BootAsync(IBackend backend, QemuOptions options)
+    internal static Task<QemuGuest> BootAsync(IBackend backend, QemuOptions options)
+    {
+        string device = string.Join(',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on,vectors=0", .. options.DeviceProperties]);
+        string[] arguments =
+        [
+            "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
+            "-display", "none", "-nodefaults", "-no-user-config",
+            "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-numa", "node,memdev=mem",
+            "-chardev", $"socket,id=c0,path={backend.Socket}{(options.Reconnect ? ",reconnect=1" : "")}",
+            "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
+            "-device", device,
+        ];
+        return BootAsync(boot => backend.Namespace.Start("QEMU", "qemu-system-x86_64", [.. arguments, .. boot]));
+    }
+
+    /// <summary>Boots a guest by a command line of the caller's; returns when its shell is ready.</summary>
+    /// <param name="start">Starts QEMU with further arguments: the guest's kernel, its two serial lines, no monitor.</param>
+    internal static async Task<QemuGuest> BootAsync(Func<string[], ManagedProcess> start)
     {
         Require.Program("qemu-system-x86_64", "qemu-system-x86");
         GuestImage image = await GuestImage.GetAsync();
         TemporaryFolder folder = new();
-        string device = string.Join(',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on,vectors=0", .. options.DeviceProperties]);
-        ManagedProcess process = backend.Namespace.Start(
-            "QEMU", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
-            "-display", "none", "-nodefaults", "-no-user-config",
-            "-chardev", $"file,id=console,path={folder["console"]}", "-serial", "chardev:console", "-serial", "stdio",
-            "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-numa", "node,memdev=mem",
+        QemuGuest guest = new(folder, start(
+        [
             "-kernel", image.Kernel, "-initrd", image.InitialRamDisk, "-append", "console=ttyS0 no_timer_check quiet",
-            "-chardev", $"socket,id=c0,path={backend.Socket}{(options.Reconnect ? ",reconnect=1" : "")}",
-            "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
-            "-device", device);
-        QemuGuest guest = new(folder, process);
+            "-serial", $"file:{folder["console"]}", "-serial", "stdio", "-monitor", "none",
+        ]));
         try
         {
-            await process.LineAsync("^@ready", BootTimeout);
+            await guest.Process.LineAsync("^@ready", BootTimeout);
             return guest;
         }
         catch (TimeoutException timeout)

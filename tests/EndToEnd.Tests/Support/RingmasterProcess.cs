@@ -27,7 +27,7 @@ internal sealed class RingmasterProcess : IBackend
 
     public ManagedProcess Process { get; private set; }
 
-    internal static async Task<RingmasterProcess> StartAsync(TestNamespace network, BackendOptions options, params string[] settings)
+    internal static async Task<RingmasterProcess> StartAsync(TestNamespace network, BackendOptions options)
     {
         TemporaryFolder folder = new();
         string device = "ringmaster.devices.net0";
@@ -36,9 +36,9 @@ internal sealed class RingmasterProcess : IBackend
             $"{device}.socket={folder["vhost"]}", $"{device}.queue-pairs={options.QueuePairs}", $"{device}.queue-size=1024",
             $"{device}.tap.name=rmtap0",
         ];
-        if (options.Address is not null)
+        if (options.Addresses.Count > 0)
         {
-            keys.Add($"{device}.tap.address={options.Address}");
+            keys.Add($"{device}.tap.address=[{string.Join(", ", options.Addresses.Select(address => $"\"{address}\""))}]");
         }
 
         if (options.Mtu is not null)
@@ -46,7 +46,7 @@ internal sealed class RingmasterProcess : IBackend
             keys.Add($"{device}.mtu={options.Mtu}");
         }
 
-        RingmasterProcess backend = new(network, folder, ["run", .. keys.Concat(settings).SelectMany(key => new[] { "-D", key })]);
+        RingmasterProcess backend = new(network, folder, ["run", .. keys.SelectMany(key => new[] { "-D", key })]);
         try
         {
             await backend.ListeningAsync();
@@ -58,9 +58,6 @@ internal sealed class RingmasterProcess : IBackend
             throw;
         }
     }
-
-    /// <summary>Ends the process at once (SIGKILL), as a crash would.</summary>
-    internal Task KillAsync() => Process.KillAsync();
 
     /// <summary>Starts it again with the same settings; returns when it listens.</summary>
     internal async Task RestartAsync()
@@ -78,5 +75,5 @@ internal sealed class RingmasterProcess : IBackend
 
     private ManagedProcess Launch() => Namespace.Start("ringmaster", Executable, _arguments);
 
-    private Task ListeningAsync() => Process.LineAsync("net0.*(listen|up)", Timeout);
+    private Task ListeningAsync() => Process.LineAsync("device net0: up", Timeout);
 }

@@ -42,12 +42,12 @@ public abstract class ServedGuest : IAsyncLifetime
         return _boot ??= BootAsync();
     }
 
-    /// <summary>Gives guest and host their addresses.</summary>
-    internal async Task ConfigureAsync(QemuGuest guest)
+    /// <summary>Gives the guest its addresses and starts its iperf3 server.</summary>
+    internal static async Task ConfigureAsync(QemuGuest guest)
     {
-        await guest.MustRunAsync($"echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up && ip addr add {GuestAddress}/24 dev eth0 && ip -6 addr add {GuestAddress6}/64 dev eth0");
+        await guest.MustRunAsync("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up");
+        await guest.MustRunAsync($"ip addr add {GuestAddress}/24 dev eth0 && ip -6 addr add {GuestAddress6}/64 dev eth0");
         await guest.MustRunAsync("iperf3 --server --daemon");
-        await Backend.Namespace.ConfigureAsync("address", "replace", HostAddress6 + "/64", "dev", Backend.Tap, "nodad");
     }
 
     /// <summary>What is done to a guest that has just booted, before the tests.</summary>
@@ -57,7 +57,13 @@ public abstract class ServedGuest : IAsyncLifetime
     {
         _namespace ??= await TestNamespace.CreateAsync(ipv6: true);
         _backend ??= await Backends.StartAsync(
-            _namespace, new BackendOptions { QueuePairs = Card.Queues, Address = HostAddress + "/24", Mtu = Mtu == 1500 ? null : Mtu });
+            _namespace,
+            new BackendOptions
+            {
+                QueuePairs = Card.Queues,
+                Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
+                Mtu = Mtu == 1500 ? null : Mtu,
+            });
         _guest = await QemuGuest.BootAsync(_backend, Card);
         await PrepareAsync(_guest);
         return _guest;
