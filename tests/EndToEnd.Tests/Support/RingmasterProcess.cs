@@ -16,8 +16,12 @@ internal sealed class RingmasterProcess : IBackend
         Process = Launch();
     }
 
-    /// <summary>The executable, copied beside the tests with everything it needs by the project reference.</summary>
-    internal static string Executable => Path.Combine(AppContext.BaseDirectory, "ringmaster");
+    /// <summary>
+    /// The executable: of <c>RINGMASTER_EXECUTABLE</c> (a published or installed one), else the one that the project reference has
+    /// put beside the tests.
+    /// </summary>
+    internal static string Executable =>
+        Environment.GetEnvironmentVariable("RINGMASTER_EXECUTABLE") ?? Path.Combine(AppContext.BaseDirectory, "ringmaster");
 
     public string Socket => _folder["vhost"];
 
