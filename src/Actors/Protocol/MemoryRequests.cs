@@ -54,7 +54,8 @@ internal static class MemoryRequests
         }
 
         return Outcome.Refused(
-            $"no region has guest address 0x{region.GuestAddress:x}, user address 0x{region.UserAddress:x}, size 0x{region.Size:x}");
+            $"no region has guest address 0x{region.GuestAddress:x}, user address 0x{region.UserAddress:x} "
+            + $"and size 0x{region.Size:x}");
     }
 
     private static MemoryRegionLayout ReadRegion(VhostUserMessage message)

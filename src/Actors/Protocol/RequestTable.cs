@@ -12,49 +12,49 @@ internal static class RequestTable
 {
     private const int AnyMemTable = 8 + (MemTable.MaxRegions * 32);
 
-    private static readonly Range<int> _u64 = new(U64Payload.SizeInBytes, U64Payload.SizeInBytes);
-    private static readonly Range<int> _ringState = new(VringState.SizeInBytes, VringState.SizeInBytes);
-    private static readonly Range<int> _ringAddresses = new(VringAddresses.SizeInBytes, VringAddresses.SizeInBytes);
-    private static readonly Range<int> _region = new(SingleMemoryRegion.SizeInBytes, SingleMemoryRegion.SizeInBytes);
-    private static readonly Range<int> _config = new(ConfigPayload.HeaderSize, ConfigPayload.HeaderSize + ConfigPayload.MaxSize);
-    private static readonly Range<int> _oneFd = new(1, 1);
-    private static readonly Range<int> _fdOrNone = new(0, 1);
+    private static readonly Range<int> U64 = new(U64Payload.SizeInBytes, U64Payload.SizeInBytes);
+    private static readonly Range<int> OneRing = new(VringState.SizeInBytes, VringState.SizeInBytes);
+    private static readonly Range<int> RingAddresses = new(VringAddresses.SizeInBytes, VringAddresses.SizeInBytes);
+    private static readonly Range<int> Region = new(SingleMemoryRegion.SizeInBytes, SingleMemoryRegion.SizeInBytes);
+    private static readonly Range<int> Config = new(ConfigPayload.HeaderSize, ConfigPayload.HeaderSize + ConfigPayload.MaxSize);
+    private static readonly Range<int> OneFd = new(1, 1);
+    private static readonly Range<int> FdOrNone = new(0, 1);
 
     /// <summary>The rows, in order of number.</summary>
     internal static ImmutableArray<RequestRow> Rows { get; } =
     [
         new(RequestCode.GetFeatures, DeviceRequests.GetFeatures) { HasReply = true },
-        new(RequestCode.SetFeatures, DeviceRequests.SetFeatures) { Payload = _u64 },
+        new(RequestCode.SetFeatures, DeviceRequests.SetFeatures) { Payload = U64 },
         new(RequestCode.SetOwner, DeviceRequests.SetOwner),
         new(RequestCode.ResetOwner, DeviceRequests.ResetOwner),
         new(RequestCode.SetMemTable, MemoryRequests.SetMemTable)
         {
             Payload = new(0, AnyMemTable), Fds = new(1, MemTable.MaxRegions), Quiet = Quiet.Fence,
         },
-        new(RequestCode.SetVringNum, RingRequests.SetNum) { Payload = _ringState, Quiet = Quiet.Ring },
-        new(RequestCode.SetVringAddr, RingRequests.SetAddresses) { Payload = _ringAddresses },
-        new(RequestCode.SetVringBase, RingRequests.SetBase) { Payload = _ringState, Quiet = Quiet.Ring },
-        new(RequestCode.GetVringBase, RingRequests.GetBase) { Payload = _ringState, HasReply = true, Quiet = Quiet.StopsRing },
-        new(RequestCode.SetVringKick, RingRequests.SetKick) { Payload = _u64, Fds = _fdOrNone },
-        new(RequestCode.SetVringCall, RingRequests.SetCall) { Payload = _u64, Fds = _fdOrNone },
-        new(RequestCode.SetVringErr, RingRequests.SetError) { Payload = _u64, Fds = _fdOrNone },
+        new(RequestCode.SetVringNum, RingRequests.SetNum) { Payload = OneRing, Quiet = Quiet.Ring },
+        new(RequestCode.SetVringAddr, RingRequests.SetAddresses) { Payload = RingAddresses },
+        new(RequestCode.SetVringBase, RingRequests.SetBase) { Payload = OneRing, Quiet = Quiet.Ring },
+        new(RequestCode.GetVringBase, RingRequests.GetBase) { Payload = OneRing, HasReply = true, Quiet = Quiet.StopsRing },
+        new(RequestCode.SetVringKick, RingRequests.SetKick) { Payload = U64, Fds = FdOrNone },
+        new(RequestCode.SetVringCall, RingRequests.SetCall) { Payload = U64, Fds = FdOrNone },
+        new(RequestCode.SetVringErr, RingRequests.SetError) { Payload = U64, Fds = FdOrNone },
         new(RequestCode.GetProtocolFeatures, DeviceRequests.GetProtocolFeatures) { Gate = Gate.Extension, HasReply = true },
-        new(RequestCode.SetProtocolFeatures, DeviceRequests.SetProtocolFeatures) { Payload = _u64, Gate = Gate.Extension },
+        new(RequestCode.SetProtocolFeatures, DeviceRequests.SetProtocolFeatures) { Payload = U64, Gate = Gate.Extension },
         new(RequestCode.GetQueueNum, DeviceRequests.GetQueueNum)
         {
             Gate = Gate.Offered, Feature = ProtocolFeatures.Mq, HasReply = true,
         },
-        new(RequestCode.SetVringEnable, RingRequests.SetEnable) { Payload = _ringState, Gate = Gate.Extension },
-        new(RequestCode.SendRarp, NetRequests.SendRarp) { Payload = _u64, Gate = Gate.Offered, Feature = ProtocolFeatures.Rarp },
-        new(RequestCode.NetSetMtu, NetRequests.SetMtu) { Payload = _u64, Gate = Gate.Offered, Feature = ProtocolFeatures.Mtu },
+        new(RequestCode.SetVringEnable, RingRequests.SetEnable) { Payload = OneRing, Gate = Gate.Extension },
+        new(RequestCode.SendRarp, NetRequests.SendRarp) { Payload = U64, Gate = Gate.Offered, Feature = ProtocolFeatures.Rarp },
+        new(RequestCode.NetSetMtu, NetRequests.SetMtu) { Payload = U64, Gate = Gate.Offered, Feature = ProtocolFeatures.Mtu },
         new(RequestCode.GetConfig, NetRequests.GetConfig)
         {
-            Payload = _config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config, HasReply = true,
+            Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config, HasReply = true,
             OwnFailure = new Reply.Value(new ConfigPayload(0, 0, 0, ReadOnlyMemory<byte>.Empty).ToBytes()),
         },
         new(RequestCode.SetConfig, NetRequests.SetConfig)
         {
-            Payload = _config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config,
+            Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config,
         },
         new(RequestCode.ResetDevice, DeviceRequests.ResetDevice)
         {
@@ -66,17 +66,17 @@ internal static class RequestTable
         },
         new(RequestCode.AddMemReg, MemoryRequests.Add)
         {
-            Payload = _region, Fds = _oneFd,
+            Payload = Region, Fds = OneFd,
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.ConfigureMemSlots, Quiet = Quiet.Fence,
         },
         new(RequestCode.RemMemReg, MemoryRequests.Remove)
         {
-            Payload = _region, Fds = _fdOrNone,
+            Payload = Region, Fds = FdOrNone,
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.ConfigureMemSlots, Quiet = Quiet.Fence,
         },
         new(RequestCode.SetStatus, DeviceRequests.SetStatus)
         {
-            Payload = _u64, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Status, Quiet = Quiet.StopsAll,
+            Payload = U64, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Status, Quiet = Quiet.StopsAll,
         },
         new(RequestCode.GetStatus, DeviceRequests.GetStatus)
         {
@@ -84,10 +84,10 @@ internal static class RequestTable
         },
     ];
 
-    private static readonly FrozenDictionary<uint, RequestRow> _byNumber = Rows.ToFrozenDictionary(row => (uint)row.Code);
+    private static readonly FrozenDictionary<uint, RequestRow> ByNumber = Rows.ToFrozenDictionary(row => (uint)row.Code);
 
     /// <summary>The row of a request, or null where there is none.</summary>
-    internal static RequestRow? Find(uint request) => _byNumber.GetValueOrDefault(request);
+    internal static RequestRow? Find(uint request) => ByNumber.GetValueOrDefault(request);
 
     /// <summary>The request's name, or its number where it has none.</summary>
     internal static string NameOf(uint request) =>

@@ -98,11 +98,7 @@ internal static class RingRequests
     internal static Outcome SetKick(SessionState state, VhostUserMessage message) => WithFd(
         state,
         message,
-        (ring, fd) => ring with
-        {
-            Kick = fd,
-            Started = true,
-        });
+        (ring, fd) => ring with { Kick = fd, Started = true });
 
     internal static Outcome SetCall(SessionState state, VhostUserMessage message) =>
         WithFd(state, message, (ring, fd) => ring with { Call = fd });
@@ -138,7 +134,10 @@ internal static class RingRequests
         }
 
         OwnedFd? fd = message.FdCount == 1 ? message.TakeFd(0) : null;
-        Outcome outcome = Change(state, payload.Index, change(state.Rings[payload.Index], fd));
+        reason = fd is null ? null : NotificationFd.Check(fd);
+        Outcome outcome = reason is null
+            ? Change(state, payload.Index, change(state.Rings[payload.Index], fd))
+            : Outcome.Refused(reason);
         if (outcome.Refusal is not null)
         {
             fd?.Dispose();

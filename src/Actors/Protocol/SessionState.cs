@@ -112,7 +112,9 @@ public sealed record SessionState
     /// <summary>The state of a device that cannot go on until the driver resets it.</summary>
     public SessionState WithNeedsReset() => this with { NeedsReset = true };
 
-    /// <summary>The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.</summary>
+    /// <summary>
+    /// The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.
+    /// </summary>
     public IEnumerable<OwnedFd> FdsNotIn(SessionState other)
     {
         HashSet<OwnedFd> kept = [.. other.Fds];

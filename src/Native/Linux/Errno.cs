@@ -45,6 +45,9 @@ public static class Errno
     /// <summary>Invalid argument.</summary>
     public const int EINVAL = 22;
 
+    /// <summary>This process has no descriptor left.</summary>
+    public const int EMFILE = 24;
+
     /// <summary>The other end of a pipe or socket is closed.</summary>
     public const int EPIPE = 32;
 
@@ -96,6 +99,7 @@ public static class Errno
             EEXIST => nameof(EEXIST),
             ENODEV => nameof(ENODEV),
             EINVAL => nameof(EINVAL),
+            EMFILE => nameof(EMFILE),
             EPIPE => nameof(EPIPE),
             ENOSYS => nameof(ENOSYS),
             EMSGSIZE => nameof(EMSGSIZE),

@@ -8,7 +8,7 @@ namespace Ringmaster.Native.Linux;
 /// A raw io_uring with one registered file: submissions are filled in, sent and awaited together. All memory barriers
 /// towards the kernel's ring are here.
 /// <code>
-/// submission entry   0 u8 opcode   1 u8 flags   4 s32 file   16 u64 address   24 u32 length   32 u64 user data   (64 bytes)
+/// submission entry   0 u8 opcode   1 u8 flags   4 s32 file   16 u64 address   24 u32 length   28 u32 flags   32 u64 user data   (64 bytes)
 /// completion entry   0 u64 user data   8 s32 result   12 u32 flags                                             (16 bytes)
 /// </code>
 /// Invariants: one thread makes, uses and disposes it (IORING_SETUP_SINGLE_ISSUER); no more is prepared between two
@@ -102,12 +102,16 @@ internal sealed unsafe partial class IoUring : IDisposable
     internal void Prepare(Operation operation, void* address, uint length, ulong userData)
     {
         const byte fixedFile = 1;
+
+        // RWF_NOWAIT: without it the kernel waits for readiness even on a file that is O_NONBLOCK.
+        const uint doNotWait = 8;
         byte* entry = _entries + ((_prepared & _submissionMask) * EntrySize);
         new Span<byte>(entry, EntrySize).Clear();
         entry[0] = (byte)operation;
         entry[1] = fixedFile;
         *(ulong*)(entry + 16) = (ulong)address;
         *(uint*)(entry + 24) = length;
+        *(uint*)(entry + 28) = doNotWait;
         *(ulong*)(entry + 32) = userData;
         _prepared++;
         _unsubmitted++;

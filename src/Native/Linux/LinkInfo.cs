@@ -6,7 +6,9 @@ namespace Ringmaster.Native.Linux;
 /// <summary>What the kernel says of one network interface (RTM_NEWLINK).</summary>
 internal sealed record LinkInfo
 {
-    /// <summary>Bytes of C's <c>struct ifinfomsg</c>: family u8, padding, type u16, index i32 at 4, flags u32 at 8, change u32.</summary>
+    /// <summary>
+    /// Bytes of C's <c>struct ifinfomsg</c>: family u8, padding, type u16, index i32 at 4, flags u32 at 8, change u32.
+    /// </summary>
     internal const int BodySize = 16;
 
     private const uint IFF_UP = 0x1;

@@ -5,7 +5,7 @@ namespace Ringmaster.Native.Linux;
 
 /// <summary>
 /// Says whether a descriptor that a front-end sent can carry kicks, calls or errors. Others would stall or spin the
-/// worker: a regular file and /dev/zero are always readable, an epoll set cannot be read at all.
+/// worker: a regular file and /dev/zero are always readable, an epoll set and a listening socket cannot be read at all.
 /// </summary>
 public static unsafe class NotificationFd
 {
@@ -29,7 +29,13 @@ public static unsafe class NotificationFd
         }
 
         uint kind = (uint)found.st_mode & KindMask;
-        if (kind is not (PipeKind or SocketKind) && Refusal(lease.Number) is { } refusal)
+        string? refusal = kind switch
+        {
+            PipeKind => null,
+            SocketKind => UnixSocket.Accepts(lease.Number) ? "a listening socket cannot be read" : null,
+            _ => RefusalByName(lease.Number),
+        };
+        if (refusal is not null)
         {
             return refusal;
         }
@@ -38,7 +44,7 @@ public static unsafe class NotificationFd
         return result.Ok ? null : $"fcntl(F_SETFL, O_NONBLOCK): {result}";
     }
 
-    private static string? Refusal(int fd)
+    private static string? RefusalByName(int fd)
     {
         string? target = new FileInfo($"/proc/self/fd/{fd}").LinkTarget;
         return target == EventFdTarget ? null : $"'{target}' is neither an eventfd nor a pipe nor a socket";

@@ -15,6 +15,7 @@ public sealed class ReadinessLoop : IDisposable
 {
     private const ulong WakeToken = 0;
     private const int BatchSize = 32;
+    private const EpollEvents Interest = EpollEvents.In | EpollEvents.PeerClosed | EpollEvents.OneShot;
 
     private readonly Epoll _epoll = new();
     private readonly EventFd _wake = new();
@@ -78,10 +79,9 @@ public sealed class ReadinessLoop : IDisposable
         }
     }
 
-    internal IoResult Add(int fd, ulong token) => _epoll.Add(fd, EpollEvents.In | EpollEvents.PeerClosed | EpollEvents.OneShot, token);
+    internal IoResult Add(int fd, ulong token) => _epoll.Add(fd, Interest, token);
 
-    internal IoResult Rearm(int fd, ulong token) =>
-        _epoll.Modify(fd, EpollEvents.In | EpollEvents.PeerClosed | EpollEvents.OneShot, token);
+    internal IoResult Rearm(int fd, ulong token) => _epoll.Modify(fd, Interest, token);
 
     internal void Remove(ulong token, int? fd)
     {

@@ -61,8 +61,8 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
     /// <summary>Looks an interface up; null when there is none of that name.</summary>
     internal LinkInfo? Find(string name)
     {
-        NetlinkMessage request = new NetlinkMessage(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, LinkBody(0, 0, 0)).Add(IFLA_IFNAME, name);
-        Answer answer = Exchange(request);
+        var request = new NetlinkMessage(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, LinkBody(0, 0, 0));
+        Answer answer = Exchange(request.Add(IFLA_IFNAME, name));
         return answer.Error == Errno.ENODEV ? null : LinkInfo.Read(answer.Checked($"rtnetlink(look {name} up)"));
     }
 

@@ -48,7 +48,9 @@ public sealed class UnixListener : IDisposable
         }
     }
 
-    /// <summary>Takes over a socket that listens already (<c>--fd=N</c>, socket activation). Its file is not ours to remove.</summary>
+    /// <summary>
+    /// Takes over a socket that listens already (<c>--fd=N</c>, socket activation). Its file is not ours to remove.
+    /// </summary>
     /// <param name="listening">The socket; from here on owned by the listener. Made non-blocking.</param>
     /// <exception cref="ArgumentException">It is no listening Unix stream socket. It is still the caller's.</exception>
     public static UnixListener Adopt(OwnedFd listening)

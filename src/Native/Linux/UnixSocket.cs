@@ -49,8 +49,11 @@ public static unsafe partial class UnixSocket
         using FdLease lease = fd.Lease();
         return Option(lease.Number, SO_DOMAIN) == AF_UNIX
             && Option(lease.Number, SO_TYPE) == SOCK_STREAM
-            && Option(lease.Number, SO_ACCEPTCONN) == 1;
+            && Accepts(lease.Number);
     }
+
+    /// <summary>True for a listening socket of any family.</summary>
+    internal static bool Accepts(int fd) => Option(fd, SO_ACCEPTCONN) == 1;
 
     internal static OwnedFd Create() =>
         new((int)Sys.Result(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)).OrThrow("socket(AF_UNIX)"));

@@ -29,7 +29,8 @@ public readonly record struct IpPrefix(IPAddress Address, int Length) : ISpanPar
         : throw new FormatException($"'{s}' is no address with a prefix length (such as 192.0.2.1/24 or 2001:db8::1/64)");
 
     /// <summary>Reads <c>192.0.2.1/24</c> or <c>2001:db8::1/64</c>.</summary>
-    public static bool TryParse([NotNullWhen(true)] string? text, out IpPrefix result) => TryParse(text.AsSpan(), null, out result);
+    public static bool TryParse([NotNullWhen(true)] string? text, out IpPrefix result) =>
+        TryParse(text.AsSpan(), null, out result);
 
     /// <inheritdoc/>
     public static bool TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out IpPrefix result) =>

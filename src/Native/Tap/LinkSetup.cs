@@ -36,7 +36,7 @@ internal sealed class LinkSetup
         if (options.Bridge is { } bridge)
         {
             LinkInfo master = _netlink.Find(bridge)
-                ?? throw new LinuxException($"rtnetlink(let {_before.Name} join {bridge})", Errno.ENODEV, $"there is no interface '{bridge}'");
+                ?? throw new LinuxException($"rtnetlink(let {_before.Name} join {bridge})", Errno.ENODEV, "no such bridge");
             _netlink.SetMaster(_before, master.Index);
         }
 

@@ -77,12 +77,14 @@ public readonly record struct MacAddress : ISpanParsable<MacAddress>
     public static MacAddress Parse(string s, IFormatProvider? provider) => Parse(s.AsSpan(), provider);
 
     /// <inheritdoc/>
-    public static MacAddress Parse(ReadOnlySpan<char> s, IFormatProvider? provider) => TryParse(s, provider, out MacAddress result)
-        ? result
-        : throw new FormatException($"'{s}' is no MAC address (six hexadecimal bytes such as 52:54:00:12:34:56)");
+    public static MacAddress Parse(ReadOnlySpan<char> s, IFormatProvider? provider) =>
+        TryParse(s, provider, out MacAddress result)
+            ? result
+            : throw new FormatException($"'{s}' is no MAC address (six hexadecimal bytes such as 52:54:00:12:34:56)");
 
     /// <summary>Reads <c>52:54:00:12:34:56</c>; hyphens do as well.</summary>
-    public static bool TryParse([NotNullWhen(true)] string? text, out MacAddress result) => TryParse(text.AsSpan(), null, out result);
+    public static bool TryParse([NotNullWhen(true)] string? text, out MacAddress result) =>
+        TryParse(text.AsSpan(), null, out result);
 
     /// <inheritdoc/>
     public static bool TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out MacAddress result) =>

@@ -72,8 +72,11 @@ public sealed class TapInterface : IDisposable
 
     /// <summary>Sets the length of the header before every frame: 12, or 10 for a legacy guest without MRG_RXBUF.</summary>
     /// <exception cref="LinuxException">The kernel refused.</exception>
-    public void SetHeaderSize(int bytes) =>
+    public void SetHeaderSize(int bytes)
+    {
         TunDevice.SetHeaderSize(_queues[0].Fd, bytes).OrThrow($"ioctl(TUNSETVNETHDRSZ, {Name}, {bytes})");
+        Array.ForEach(_queues, queue => queue.HeaderSize = bytes);
+    }
 
     /// <summary>Sets the MTU of the host's end.</summary>
     /// <exception cref="LinuxException">The kernel refused: too small or too large.</exception>
@@ -93,7 +96,8 @@ public sealed class TapInterface : IDisposable
     {
         if (_attached[queue] != attached && _multiQueue)
         {
-            TunDevice.SetAttached(_queues[queue].Fd, attached).OrThrow($"ioctl(TUNSETQUEUE, {Name}, queue {queue}, {(attached ? "on" : "off")})");
+            TunDevice.SetAttached(_queues[queue].Fd, attached)
+                .OrThrow($"ioctl(TUNSETQUEUE, {Name}, queue {queue}, {(attached ? "on" : "off")})");
             _attached[queue] = attached;
         }
     }
@@ -139,9 +143,15 @@ public sealed class TapInterface : IDisposable
     }
 
     /// <summary>Opens every queue; the first one creates the interface where there is none.</summary>
-    private static LinkInfo OpenQueues(TapOptions options, Rtnetlink netlink, LinkInfo? existing, bool multiQueue, List<TapQueue> queues)
+    private static LinkInfo OpenQueues(
+        TapOptions options,
+        Rtnetlink netlink,
+        LinkInfo? existing,
+        bool multiQueue,
+        List<TapQueue> queues)
     {
-        int flags = TunDevice.IFF_TAP | TunDevice.IFF_NO_PI | TunDevice.IFF_VNET_HDR | (multiQueue ? TunDevice.IFF_MULTI_QUEUE : 0);
+        int flags = TunDevice.IFF_TAP | TunDevice.IFF_NO_PI | TunDevice.IFF_VNET_HDR;
+        flags |= multiQueue ? TunDevice.IFF_MULTI_QUEUE : 0;
         string name = options.Name;
         for (int index = 0; index < options.Queues; index++)
         {

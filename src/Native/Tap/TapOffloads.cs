@@ -1,6 +1,8 @@
 namespace Ringmaster.Native.Tap;
 
-/// <summary>What a TAP may leave undone in the frames that it gives us (<c>TUNSETOFFLOAD</c>); the numbers are the kernel's.</summary>
+/// <summary>
+/// What a TAP may leave undone in the frames that it gives us (<c>TUNSETOFFLOAD</c>); the numbers are the kernel's.
+/// </summary>
 [Flags]
 public enum TapOffloads
 {

@@ -16,7 +16,8 @@ internal static class TapOptionsCheck
 
         if (options.Queues is < 1 or > TapOptions.MaxQueues)
         {
-            throw new ArgumentException($"{options.Name}: 1 to {TapOptions.MaxQueues} queues, not {options.Queues}", nameof(options));
+            string range = $"1 to {TapOptions.MaxQueues} queues";
+            throw new ArgumentException($"{options.Name}: {range}, not {options.Queues}", nameof(options));
         }
 
         if (options.HostMac is { } mac && (mac.IsMulticast || mac.IsZero))

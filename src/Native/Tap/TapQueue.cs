@@ -1,4 +1,5 @@
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Tap;
 
@@ -17,8 +18,8 @@ public sealed class TapQueue
     /// <summary>0-based; equals the queue pair's number.</summary>
     public int Index { get; }
 
-    /// <summary>Bytes of the virtio header before each frame, as the interface is set (TUNSETVNETHDRSZ): 10 or 12. Set by the owner.</summary>
-    internal int HeaderSize { get; set; } = 12;
+    /// <summary>Bytes of the header before each frame, 10 or 12, as the interface has it. Set by the owner.</summary>
+    internal int HeaderSize { get; set; } = VirtioNetHeader.Size;
 
     /// <summary>The descriptor of this queue.</summary>
     internal OwnedFd Fd { get; }

@@ -97,7 +97,8 @@ internal sealed class MessageReader : IDisposable
     {
         if (!_header.HasKnownVersion)
         {
-            return $"version {_header.Flags & MessageHeader.VersionMask} of request {_header.Request}; only {MessageHeader.Version} is known";
+            uint version = _header.Flags & MessageHeader.VersionMask;
+            return $"request {_header.Request} is of version {version}; only {MessageHeader.Version} is known";
         }
 
         return _header.Size <= MessageHeader.MaxPayload

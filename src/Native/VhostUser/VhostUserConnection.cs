@@ -80,7 +80,11 @@ public sealed class VhostUserConnection : IDisposable
     /// <param name="fds">Go along; stay the caller's.</param>
     /// <param name="needReply">Sets need_reply.</param>
     /// <returns>An error means that the peer is gone or does not read: nothing more can be sent, close.</returns>
-    public IoResult SendRequest(uint request, ReadOnlySpan<byte> payload, ReadOnlySpan<OwnedFd> fds = default, bool needReply = false) =>
+    public IoResult SendRequest(
+        uint request,
+        ReadOnlySpan<byte> payload,
+        ReadOnlySpan<OwnedFd> fds = default,
+        bool needReply = false) =>
         Send(request, needReply ? MessageHeader.NeedReplyFlag : 0, payload, fds);
 
     /// <summary>Closes the socket and whatever descriptors came with half a message.</summary>

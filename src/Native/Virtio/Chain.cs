@@ -36,4 +36,14 @@ internal struct Chain
 
     /// <summary>Bytes in all vectors.</summary>
     internal ulong Length;
+
+    /// <summary>Notes that all vectors from <see cref="FirstVector"/> on are the chain's.</summary>
+    internal unsafe void TakeVectors(VectorSpace space)
+    {
+        VectorCount = space.Used - FirstVector;
+        for (int i = FirstVector; i < space.Used; i++)
+        {
+            Length += space.Vectors[i].Length;
+        }
+    }
 }

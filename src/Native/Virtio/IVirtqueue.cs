@@ -9,8 +9,8 @@ namespace Ringmaster.Native.Virtio;
 /// </summary>
 /// <remarks>
 /// The order of calls in a batch: <see cref="TryPop"/> any number of times, <see cref="Rewind"/> for the chains at the
-/// end that were not needed, <see cref="Use"/> for each of the rest in the order popped, <see cref="Publish"/> once,
-/// <see cref="MustCall"/> once. Between two batches every chain popped has been used or rewound, so
+/// end that were not needed, <see cref="Use"/> for each of the rest in the order popped (or <see cref="UseUnwritten"/> for
+/// all of them), <see cref="Publish"/> once, <see cref="MustCall"/> once. Between two batches every chain popped has been used or rewound, so
 /// <see cref="Base"/> is all that is needed to go on elsewhere. The worker's thread only.
 /// </remarks>
 internal interface IVirtqueue<TSelf>
@@ -37,6 +37,13 @@ internal interface IVirtqueue<TSelf>
     /// <param name="chain">The oldest chain popped and not used yet.</param>
     /// <param name="written">Bytes written into its buffers; 0 for transmit and for bad chains.</param>
     void Use(in Chain chain, uint written);
+
+    /// <summary>
+    /// Notes that chains were used without a byte written, as on a transmit ring. With IN_ORDER one used entry, of the last
+    /// chain, stands for them all (virtio 1.3 sections 2.7.9 and 2.8.8): the driver takes the skipped ones as wholly used.
+    /// </summary>
+    /// <param name="chains">The oldest chains popped and not used yet, in order.</param>
+    void UseUnwritten(ReadOnlySpan<Chain> chains);
 
     /// <summary>Makes all used chains visible to the driver at once.</summary>
     void Publish();

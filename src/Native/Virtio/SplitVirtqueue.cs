@@ -28,6 +28,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private readonly ushort _mask;
     private readonly bool _eventIndex;
     private readonly bool _indirectAllowed;
+    private readonly bool _inOrder;
     private TranslationCache _memory;
 
     private ushort _nextAvailable;
@@ -48,6 +49,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         _availableEvent = (ushort*)(_used + 4 + (8 * _size));
         _eventIndex = plan.Features.HasFlag(VirtioFeatures.EventIdx);
         _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
+        _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
         _memory = new TranslationCache(memory);
     }
 
@@ -77,6 +79,11 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         if (problem is not null)
         {
             return problem;
+        }
+
+        if (plan.Size != _size || plan.Features.HasFlag(VirtioFeatures.RingPacked))
+        {
+            return "the size or format of a split ring changed while it ran";
         }
 
         SplitVirtqueue moved = new(addresses, plan, memory);
@@ -125,12 +132,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             return PopStatus.BadChain;
         }
 
-        chain.VectorCount = space.Used - chain.FirstVector;
-        for (int i = chain.FirstVector; i < space.Used; i++)
-        {
-            chain.Length += space.Vectors[i].Length;
-        }
-
+        chain.TakeVectors(space);
         return PopStatus.Popped;
     }
 
@@ -143,6 +145,23 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         element[0] = chain.Id;
         element[1] = written;
         _nextUsed++;
+    }
+
+    public void UseUnwritten(ReadOnlySpan<Chain> chains)
+    {
+        if (!_inOrder)
+        {
+            foreach (ref readonly Chain chain in chains)
+            {
+                Use(in chain, 0);
+            }
+        }
+        else if (chains.Length > 0)
+        {
+            // The one element stands in the slot of the batch's first chain and names its last.
+            Use(in chains[^1], 0);
+            _nextUsed += (ushort)(chains.Length - 1);
+        }
     }
 
     public void Publish()
@@ -159,9 +178,6 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
 
     public bool MustCall()
     {
-        // Full barrier: the used index is visible before the driver's wish is read; else both sides could go to sleep,
-        // we on its old wish and it on our old index.
-        Interlocked.MemoryBarrier();
         ushort since = _called;
         bool first = !_everCalled;
         if (since == _published && !first)
@@ -169,6 +185,9 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             return false;
         }
 
+        // Full barrier: the used index is visible before the driver's wish is read; else both sides could go to sleep,
+        // we on its old wish and it on our old index.
+        Interlocked.MemoryBarrier();
         _called = _published;
         _everCalled = true;
         if (!_eventIndex)
@@ -203,7 +222,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         // Full barrier: the wish is visible before the available index is read again; a chain added before the driver saw
         // the wish is found here, one added after it is kicked.
         Interlocked.MemoryBarrier();
-        return Volatile.Read(ref AvailableIndex) != at;
+        return (ushort)(Volatile.Read(ref AvailableIndex) - _nextAvailable) > ahead;
     }
 
     /// <summary>True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section 2.7.10).</summary>
@@ -224,8 +243,11 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         // Acquire: the entries and descriptors that the index covers are read after it.
         ushort index = Volatile.Read(ref AvailableIndex);
         int pending = (ushort)(index - _nextAvailable);
-        status = pending > _size ? PopStatus.BrokenRing : PopStatus.Empty;
-        if (pending == 0 || pending > _size)
+
+        // No more chains can be available than there are slots, less those that were popped and are not published yet.
+        int free = _size - (ushort)(_nextAvailable - _published);
+        status = pending > free ? PopStatus.BrokenRing : PopStatus.Empty;
+        if (pending == 0 || pending > free)
         {
             return false;
         }
@@ -273,7 +295,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private bool WalkTable(ulong table, uint length, VectorSpace space, bool deviceWrites, int first)
     {
         uint count = length / SplitDescriptor.Size;
-        if (length % SplitDescriptor.Size != 0 || count == 0)
+        if (length % SplitDescriptor.Size != 0 || count == 0 || table > ulong.MaxValue - length)
         {
             return false;
         }
@@ -282,8 +304,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         for (int left = (int)Math.Min(count, 32768u); left > 0; left--)
         {
             SplitDescriptor descriptor;
-            if (table > ulong.MaxValue - length
-                || !_memory.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
+            if (!_memory.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
                 || (descriptor.Flags & DescriptorFlags.Indirect) != 0
                 || !AppendBuffer(in descriptor, space, deviceWrites, first))
             {

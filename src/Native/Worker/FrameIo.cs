@@ -7,8 +7,11 @@ namespace Ringmaster.Native.Worker;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FrameIo
 {
-    /// <summary>The result of a frame that was not tried: the TAP gave nothing, or took nothing, before it.</summary>
-    internal const int NotTried = -Errno.EAGAIN;
+    /// <summary>The result of a frame that the engine did not come to.</summary>
+    internal const int NotTried = int.MinValue;
+
+    /// <summary>The result of a frame for which the TAP was empty, or full.</summary>
+    internal const int WouldBlock = -Errno.EAGAIN;
 
     internal IoVec* Vectors;
 
@@ -20,6 +23,6 @@ internal unsafe struct FrameIo
     /// </summary>
     internal int Limit;
 
-    /// <summary>Bytes moved, virtio header included; or a negated errno.</summary>
+    /// <summary>Bytes moved, virtio header included; or a negated errno; or <see cref="NotTried"/>.</summary>
     internal int Result;
 }

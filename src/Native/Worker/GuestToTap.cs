@@ -86,7 +86,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
             PopStatus status = _ring.TryPop(_space, deviceWrites: false, out chain);
             if (status is PopStatus.Empty or PopStatus.BrokenRing)
             {
-                Broken = status == PopStatus.BrokenRing ? "the transmit ring's indices are out of range" : null;
+                Broken = status == PopStatus.BrokenRing ? "the transmit ring's indices are out of range" : Broken;
                 break;
             }
 
@@ -134,7 +134,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
                     sent++;
                     bytes += result - HeaderSize;
                 }
-                else if (result == FrameIo.NotTried)
+                else if (result is FrameIo.WouldBlock or FrameIo.NotTried)
                 {
                     _tap.Writable = false;
                     Counters.Add(WorkerCounter.TxRetried, 1);
@@ -146,8 +146,6 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
                     Counters.Add(WorkerCounter.TxDropped, 1);
                 }
             }
-
-            _ring.Use(in chain, 0);
         }
 
         Counters.Add(WorkerCounter.TxFrames, sent);
@@ -168,6 +166,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         }
 
         _ring.Rewind(slots);
+        _ring.UseUnwritten(_chains.AsSpan(0, settled));
         _ring.Publish();
         if (_ring.MustCall())
         {

@@ -9,7 +9,9 @@ internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters cou
     /// <summary>Attaches to a ring and wraps it in its pump.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
     internal string? Create(RingSide side, RingPlan plan, GuestMemory memory, out RingPump? pump) =>
-        Create<SplitVirtqueue>(side, plan, memory, out pump);
+        plan.Features.HasFlag(VirtioFeatures.RingPacked)
+            ? Create<PackedVirtqueue>(side, plan, memory, out pump)
+            : Create<SplitVirtqueue>(side, plan, memory, out pump);
 
     private string? Create<TRing>(RingSide side, RingPlan plan, GuestMemory memory, out RingPump? pump)
         where TRing : struct, IVirtqueue<TRing>

@@ -12,13 +12,14 @@ internal abstract unsafe class TapIo : IDisposable
     internal abstract string Name { get; }
 
     /// <summary>
-    /// Writes frames in order. When one would block, it and all after it are left with <see cref="FrameIo.NotTried"/>.
+    /// Writes frames in order. After one that would block none is sent, and they are left with
+    /// <see cref="FrameIo.NotTried"/> or would block as well.
     /// </summary>
     internal abstract void Write(FrameIo* frames, int count);
 
     /// <summary>
-    /// Reads frames in order, at most one into each entry. Entries after the TAP ran dry, and where possible after one that
-    /// passed its limit, are left with <see cref="FrameIo.NotTried"/>.
+    /// Reads frames in order, at most one into each entry. Where the engine can stop, it does so after the TAP ran dry and
+    /// after a frame that passed its limit, and leaves the rest with <see cref="FrameIo.NotTried"/>.
     /// </summary>
     internal abstract void Read(FrameIo* frames, int count);
 

@@ -298,9 +298,9 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
     /// <summary>True when the read gave a frame.</summary>
     private bool NoteResult(int result)
     {
-        if (result >= 0)
+        if (result >= 0 || result == FrameIo.NotTried)
         {
-            return true;
+            return result >= 0;
         }
 
         switch (-result)

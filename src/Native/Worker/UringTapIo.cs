@@ -14,7 +14,7 @@ namespace Ringmaster.Native.Worker;
 internal sealed unsafe class UringTapIo : TapIo
 {
     private readonly FdLease _tap;
-    private readonly IoUring _ring;
+    private readonly IoUring? _ring;
 
     /// <exception cref="LinuxException">io_uring is not to be had here.</exception>
     internal UringTapIo(OwnedFd tap)
@@ -23,10 +23,11 @@ internal sealed unsafe class UringTapIo : TapIo
         try
         {
             _ring = new IoUring(RingPump.MaxBatch, _tap.Number);
+            RequireNoWait();
         }
         catch
         {
-            _tap.Dispose();
+            Dispose();
             throw;
         }
     }
@@ -40,11 +41,11 @@ internal sealed unsafe class UringTapIo : TapIo
             ref FrameIo frame = ref frames[i];
             if (frame.Count == 1)
             {
-                _ring.Prepare(IoUring.Operation.Write, frame.Vectors->Base, (uint)frame.Vectors->Length, (ulong)i);
+                _ring!.Prepare(IoUring.Operation.Write, frame.Vectors->Base, (uint)frame.Vectors->Length, (ulong)i);
             }
             else
             {
-                _ring.Prepare(IoUring.Operation.WriteVector, frame.Vectors, (uint)frame.Count, (ulong)i);
+                _ring!.Prepare(IoUring.Operation.WriteVector, frame.Vectors, (uint)frame.Count, (ulong)i);
             }
         }
 
@@ -57,7 +58,7 @@ internal sealed unsafe class UringTapIo : TapIo
         for (int i = 0; i < count; i++)
         {
             ref FrameIo frame = ref frames[i];
-            _ring.Prepare(IoUring.Operation.ReadVector, frame.Vectors, (uint)frame.Count, (ulong)i);
+            _ring!.Prepare(IoUring.Operation.ReadVector, frame.Vectors, (uint)frame.Count, (ulong)i);
         }
 
         Complete(frames);
@@ -65,13 +66,25 @@ internal sealed unsafe class UringTapIo : TapIo
 
     public override void Dispose()
     {
-        _ring.Dispose();
+        _ring?.Dispose();
         _tap.Dispose();
+    }
+
+    /// <summary>Kernels whose TAP cannot be told not to wait are known by their answer to an empty frame.</summary>
+    private void RequireNoWait()
+    {
+        byte nothing;
+        _ring!.Prepare(IoUring.Operation.Write, &nothing, 0, 0);
+        _ring.SubmitAndWait();
+        if (_ring.TryTake(out _, out int result) && result == -Errno.EOPNOTSUPP)
+        {
+            throw new LinuxException("write without waiting (RWF_NOWAIT) to the TAP queue", Errno.EOPNOTSUPP);
+        }
     }
 
     private void Complete(FrameIo* frames)
     {
-        _ring.SubmitAndWait();
+        _ring!.SubmitAndWait();
         while (_ring.TryTake(out ulong index, out int result))
         {
             frames[index].Result = result;
@@ -84,8 +97,8 @@ internal sealed unsafe class UringTapIo : TapIo
         for (int i = count - 1; i >= 0; i--)
         {
             ref int result = ref frames[i].Result;
-            sentLater |= result != FrameIo.NotTried;
-            result = sentLater && result == FrameIo.NotTried ? -Errno.ENOBUFS : result;
+            sentLater |= result != FrameIo.WouldBlock;
+            result = sentLater && result == FrameIo.WouldBlock ? -Errno.ENOBUFS : result;
         }
     }
 }

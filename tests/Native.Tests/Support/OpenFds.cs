@@ -24,7 +24,8 @@ internal static class OpenFds
     {
         try
         {
-            return File.ResolveLinkTarget(entry, returnFinalTarget: false) is { } target ? Path.GetFileName(target.FullName) : null;
+            FileSystemInfo? target = File.ResolveLinkTarget(entry, returnFinalTarget: false);
+            return target is null ? null : Path.GetFileName(target.FullName);
         }
         catch (IOException)
         {

@@ -15,7 +15,7 @@ internal static class Requirement
     /// <summary>The right to make network namespaces and TAP interfaces in them.</summary>
     internal static void NetworkNamespaces() => Demand(
         HasNetworkNamespaces,
-        $"making a network namespace with a TAP failed: {NamespaceError.Value}. Run as root, or: unshare -Urn dotnet test");
+        $"making a network namespace with a TAP failed: {NamespaceError.Value}. Run as root, or: unshare -Ur dotnet test");
 
     /// <summary>True where <see cref="NetworkNamespaces"/> lets a test run.</summary>
     internal static bool HasNetworkNamespaces => NamespaceError.Value is null;

@@ -32,11 +32,33 @@ internal sealed class ConnectionFixture : IDisposable
         return bytes;
     }
 
-    internal void Write(ReadOnlySpan<byte> bytes, params OwnedFd[] fds)
+    /// <summary>Sends bytes, whole, with descriptors. Nothing is sent for no bytes: a stream knows no empty message.</summary>
+    internal void Write(ReadOnlySpan<byte> bytes, params OwnedFd[] fds) => WriteTo(Peer, bytes, fds);
+
+    internal void WriteTo(OwnedFd socket, ReadOnlySpan<byte> bytes, params OwnedFd[] fds)
     {
-        using FdLease peer = Peer.Lease();
+        using FdLease peer = socket.Lease();
         IoResult sent = FdPassing.Send(peer.Number, bytes, fds.Select(fd => fd.Number).ToArray());
         Assert.Equal(bytes.Length, sent.Count);
+    }
+
+    /// <summary>False when the socket is full; it is filled with whole writes only.</summary>
+    internal bool TryWrite(byte[] bytes)
+    {
+        using FdLease peer = Peer.Lease();
+        IoResult sent = FdPassing.Send(peer.Number, bytes, []);
+        Assert.True(sent.WouldBlock || sent.Count == bytes.Length);
+        return sent.Ok;
+    }
+
+    /// <summary>Ends the loop, then disposes the messages that came and nobody looked at.</summary>
+    internal void DisposeMessages()
+    {
+        _loop.Dispose();
+        while (_events.Reader.TryRead(out ConnectionEvent? happened))
+        {
+            (happened as MessageReceived)?.Message.Dispose();
+        }
     }
 
     internal async Task<ConnectionEvent> Next()

@@ -16,7 +16,8 @@ public sealed class VhostUserConnectionSpec : IDisposable
         using var first = new EventFd();
         using var second = new EventFd();
         byte[] payload = [1, 2, 3, 4];
-        _fixture.Write(ConnectionFixture.Bytes(5, payload, MessageHeader.Version | MessageHeader.NeedReplyFlag), first.Fd, second.Fd);
+        const uint Flags = MessageHeader.Version | MessageHeader.NeedReplyFlag;
+        _fixture.Write(ConnectionFixture.Bytes(5, payload, Flags), first.Fd, second.Fd);
 
         using VhostUserMessage message = await _fixture.NextMessage();
 
@@ -92,5 +93,107 @@ public sealed class VhostUserConnectionSpec : IDisposable
 
         using VhostUserMessage last = await _fixture.NextMessage();
         Assert.Null(await _fixture.NextClosed());
+    }
+
+    [Fact]
+    public void Asking_twice_at_once_is_a_fault_of_the_caller()
+    {
+        _fixture.Connection.ReceiveNext();
+        Assert.Throws<InvalidOperationException>(_fixture.Connection.ReceiveNext);
+    }
+
+    [Fact]
+    public async Task Nothing_is_read_that_was_not_asked_for()
+    {
+        byte[] bytes = ConnectionFixture.Bytes(1, new byte[4000]);
+        int sent = 0;
+        while (_fixture.TryWrite(bytes))
+        {
+            sent++;
+        }
+
+        for (int i = 0; i < sent; i++)
+        {
+            Assert.True(_fixture.IsQuiet);
+            (await _fixture.NextMessage()).Dispose();
+        }
+
+        Assert.True(_fixture.TryWrite(bytes));
+    }
+
+    [Fact]
+    public void A_peer_that_does_not_read_gets_an_error_instead_of_patience()
+    {
+        IoResult result;
+        do
+        {
+            result = _fixture.Connection.SendReply(1, new byte[4000]);
+        }
+        while (result.Ok);
+        Assert.Equal(Errno.EAGAIN, result.Error);
+    }
+
+    [Fact]
+    public void A_reply_to_a_peer_that_is_gone_is_an_error()
+    {
+        _fixture.Peer.Dispose();
+        Assert.Equal(Errno.EPIPE, _fixture.Connection.SendReply(1, []).Error);
+        _fixture.Connection.Dispose();
+        Assert.Equal(Errno.EBADF, _fixture.Connection.SendReply(1, []).Error);
+    }
+
+    [Fact]
+    public async Task A_peer_that_goes_without_reading_its_replies_ends_the_connection_with_a_reason()
+    {
+        Assert.True(_fixture.Connection.SendReply(1, new byte[8]).Ok);
+        _fixture.Peer.Dispose();
+        Assert.Contains("ECONNRESET", await _fixture.NextClosed());
+    }
+
+    [Fact]
+    public async Task The_connection_may_be_disposed_and_asked_from_its_own_event()
+    {
+        using var loop = new ReadinessLoop("own-event");
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        using OwnedFd peer = theirs;
+        var seen = new TaskCompletionSource<int>();
+        int count = 0;
+        VhostUserConnection? connection = null;
+        connection = new VhostUserConnection(ours, loop, happened =>
+        {
+            ((MessageReceived)happened).Message.Dispose();
+            if (++count < 3)
+            {
+                connection!.ReceiveNext();
+                return;
+            }
+
+            connection!.Dispose();
+            seen.SetResult(count);
+        });
+        _fixture.WriteTo(peer, [.. Enumerable.Repeat(ConnectionFixture.Bytes(3, []), 4).SelectMany(bytes => bytes)]);
+        connection.ReceiveNext();
+        Assert.Equal(3, await seen.Task.Soon());
+    }
+
+    [Fact]
+    public async Task Disposing_in_one_thread_while_messages_come_in_another_loses_no_descriptor()
+    {
+        (OwnedFd read, OwnedFd write) = TestPipe.Create();
+        using (read)
+        using (write)
+        {
+            int before = OpenFds.PointingTo(read);
+            for (int round = 0; round < 200; round++)
+            {
+                using var fixture = new ConnectionFixture();
+                fixture.Write(ConnectionFixture.Bytes(5, []), read, read);
+                fixture.Connection.ReceiveNext();
+                await Task.Run(fixture.Connection.Dispose).Soon();
+                fixture.DisposeMessages();
+            }
+
+            Assert.Equal(before, OpenFds.PointingTo(read));
+        }
     }
 }

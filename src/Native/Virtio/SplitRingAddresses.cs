@@ -24,33 +24,23 @@ internal unsafe struct SplitRingAddresses
             return $"ring size {plan.Size} is not a power of two from 1 to 32768";
         }
 
-        if (!Part(memory, plan.DescriptorAddress, SplitDescriptor.Size * size, SplitDescriptor.Size, out byte* descriptors))
+        ulong tableLength = SplitDescriptor.Size * size;
+        if (!RingPart.TryTranslate(memory, plan.DescriptorAddress, tableLength, SplitDescriptor.Size, out byte* descriptors))
         {
-            return Unmapped("descriptor table", plan.DescriptorAddress);
+            return RingPart.Unusable("descriptor table", plan.DescriptorAddress);
         }
 
-        if (!Part(memory, plan.DriverAddress, 6 + (2 * size), 2, out addresses.Available))
+        if (!RingPart.TryTranslate(memory, plan.DriverAddress, 6 + (2 * size), 2, out addresses.Available))
         {
-            return Unmapped("available ring", plan.DriverAddress);
+            return RingPart.Unusable("available ring", plan.DriverAddress);
         }
 
-        if (!Part(memory, plan.DeviceAddress, 6 + (8 * size), 4, out addresses.Used))
+        if (!RingPart.TryTranslate(memory, plan.DeviceAddress, 6 + (8 * size), 4, out addresses.Used))
         {
-            return Unmapped("used ring", plan.DeviceAddress);
+            return RingPart.Unusable("used ring", plan.DeviceAddress);
         }
 
         addresses.Descriptors = (SplitDescriptor*)descriptors;
         return null;
     }
-
-    private static bool Part(GuestMemory memory, ulong address, ulong length, ulong alignment, out byte* host)
-    {
-        host = null;
-        return address % alignment == 0
-            && memory.TryTranslateUser(address, length, out host)
-            && (ulong)host % alignment == 0;
-    }
-
-    private static string Unmapped(string part, ulong address) =>
-        $"the {part} at 0x{address:x} is not aligned or not wholly in the front-end's memory";
 }

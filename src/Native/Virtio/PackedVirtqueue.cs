@@ -1,0 +1,259 @@
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Native.Virtio;
+
+/// <summary>
+/// The device's half of a packed virtqueue (virtio 1.3 section 2.8), and all its memory barriers.
+/// <code>
+/// descriptor ring            PackedDescriptor[size], available and used ones in the same slots
+/// driver event suppression   0 le16 position   2 le16 flags    when the driver wants a call
+/// device event suppression   the same                          when the device wants a kick
+/// </code>
+/// <list type="bullet">
+/// <item>A slot is available when its Available bit equals the wrap counter of the lap and its Used bit does not.</item>
+/// <item>A chain lies in slots that follow each other; its id stands in the last one. It is returned by one used descriptor in
+/// the first slot, and the position steps over all of them. Chains are returned in the order taken, so between two
+/// batches one position says it all.</item>
+/// <item>Used descriptors are collected here and written by <see cref="Publish"/>: they overwrite the available ones, so until
+/// then the ring can be rewound, or taken up by another worker, as if nothing had happened.</item>
+/// </list>
+/// Invariants: the three parts stay mapped while the struct is in use (the worker holds the table); everything in them is
+/// hostile and may change at any time, so each word is read once into a local and then checked. At most size slots are
+/// taken and not yet published. Positions are PackedPosition numbers.
+/// </summary>
+internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
+{
+    private const DescriptorFlags StateBits = DescriptorFlags.Available | DescriptorFlags.Used;
+
+    private readonly PackedDescriptor* _descriptors;
+    private readonly uint* _driverEvent;
+    private readonly uint* _deviceEvent;
+    private readonly int _size;
+    private readonly bool _eventIndex;
+    private readonly bool _indirectAllowed;
+    private readonly bool _inOrder;
+    private readonly UsedDescriptor[] _used;
+    private TranslationCache _memory;
+
+    private int _next;
+    private int _nextUsed;
+    private int _published;
+    private int _called;
+    private int _usedCount;
+    private bool _everCalled;
+
+    private PackedVirtqueue(in PackedRingAddresses addresses, RingPlan plan, GuestMemory memory, int position)
+    {
+        _descriptors = addresses.Descriptors;
+        _driverEvent = addresses.DriverEvent;
+        _deviceEvent = addresses.DeviceEvent;
+        _size = plan.Size;
+        _eventIndex = plan.Features.HasFlag(VirtioFeatures.EventIdx);
+        _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
+        _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
+        _used = new UsedDescriptor[plan.Size];
+        _memory = new TranslationCache(memory);
+        _next = position;
+        _nextUsed = position;
+        _published = position;
+        _called = position;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// A base with two positions means that the chains between them were taken and not returned; they are taken again. But
+    /// DPDK sets and reports the lower half alone, so the upper half counts only where it makes sense: no more than one lap
+    /// behind, and its slot still available.
+    /// </remarks>
+    public static string? TryAttach(RingPlan plan, GuestMemory memory, out PackedVirtqueue ring)
+    {
+        ring = default;
+        string? problem = PackedRingAddresses.Translate(plan, memory, out PackedRingAddresses addresses);
+        if (problem is not null)
+        {
+            return problem;
+        }
+
+        if (!PackedPosition.TryDecode((ushort)plan.Base, plan.Size, out int available))
+        {
+            return $"the base 0x{plan.Base:x} is beyond a ring of {plan.Size} descriptors";
+        }
+
+        ring = new PackedVirtqueue(in addresses, plan, memory, available);
+        if (PackedPosition.TryDecode((ushort)(plan.Base >> 16), plan.Size, out int used)
+            && PackedPosition.Distance(used, available, plan.Size) <= plan.Size
+            && ring.IsAvailable(used))
+        {
+            ring = new PackedVirtqueue(in addresses, plan, memory, used);
+        }
+
+        return null;
+    }
+
+    public string? TryReattach(RingPlan plan, GuestMemory memory)
+    {
+        string? problem = PackedRingAddresses.Translate(plan, memory, out PackedRingAddresses addresses);
+        if (problem is not null)
+        {
+            return problem;
+        }
+
+        if (plan.Size != _size || !plan.Features.HasFlag(VirtioFeatures.RingPacked))
+        {
+            return "the size or format of a packed ring changed while it ran";
+        }
+
+        PackedVirtqueue moved = new(in addresses, plan, memory, _published);
+        moved._called = _called;
+        moved._everCalled = _everCalled;
+        this = moved;
+        return null;
+    }
+
+    public readonly uint Base => PackedPosition.Encode(_published, _size) * 0x10001u;
+
+    public readonly bool HasWork => IsAvailable(_next);
+
+    public PopStatus TryPop(VectorSpace space, bool deviceWrites, out Chain chain)
+    {
+        chain = default;
+
+        // Acquire: the rest of the chain is read after the word that makes its first descriptor available, which the driver
+        // writes last.
+        PackedTail head = new(Volatile.Read(ref TailOf(PackedPosition.Index(_next, _size))));
+        if (!IsAvailable(head, _next))
+        {
+            return PopStatus.Empty;
+        }
+
+        chain.FirstVector = space.Used;
+        chain.Status = Walk(head, space, deviceWrites, ref chain);
+        if (chain.Status == PopStatus.Popped)
+        {
+            chain.TakeVectors(space);
+        }
+        else
+        {
+            space.Truncate(chain.FirstVector);
+        }
+
+        if (chain.Status != PopStatus.BrokenRing)
+        {
+            _next = PackedPosition.Advance(_next, chain.Slots, _size);
+        }
+
+        return chain.Status;
+    }
+
+    public void Rewind(int slots) => _next = PackedPosition.Rewind(_next, slots, _size);
+
+    public void Use(in Chain chain, uint written) => Collect(chain.Id, written, chain.Slots);
+
+    public void UseUnwritten(ReadOnlySpan<Chain> chains)
+    {
+        if (!_inOrder)
+        {
+            foreach (ref readonly Chain chain in chains)
+            {
+                Collect(chain.Id, 0, chain.Slots);
+            }
+        }
+        else if (chains.Length > 0)
+        {
+            int slots = 0;
+            foreach (ref readonly Chain chain in chains)
+            {
+                slots += chain.Slots;
+            }
+
+            Collect(chains[^1].Id, 0, slots);
+        }
+    }
+
+    public void Publish()
+    {
+        if (_usedCount == 0)
+        {
+            return;
+        }
+
+        for (int i = _usedCount - 1; i > 0; i--)
+        {
+            TailOf(_used[i].Index) = _used[i].Tail.Word;
+        }
+
+        // Release: the rest of the batch, and the frames that it stands for, are visible before the first used descriptor,
+        // which the driver reads first: it sees the batch at once.
+        Volatile.Write(ref TailOf(_used[0].Index), _used[0].Tail.Word);
+        _usedCount = 0;
+        _published = _nextUsed;
+    }
+
+    public bool MustCall()
+    {
+        int since = _called;
+        bool first = !_everCalled;
+        if (since == _published && !first)
+        {
+            return false;
+        }
+
+        // Full barrier: the used descriptors are visible before the driver's wish is read; else both sides could go to
+        // sleep, we on its old wish and it on our old descriptors.
+        Interlocked.MemoryBarrier();
+        _called = _published;
+        _everCalled = true;
+        RingEvent wish = new(Volatile.Read(ref *_driverEvent));
+        return wish.Mode switch
+        {
+            RingEventMode.Disable => false,
+            RingEventMode.AtPosition when _eventIndex && !first =>
+                !PackedPosition.TryDecode(wish.Position, _size, out int wanted)
+                || PackedPosition.Crossed(wanted, _published, since, _size),
+            _ => true,
+        };
+    }
+
+    // Release only by convention: nothing depends on when the driver learns that kicks are not needed.
+    public readonly void SuppressKicks() => Volatile.Write(ref *_deviceEvent, new RingEvent(0, RingEventMode.Disable).Word);
+
+    public readonly bool RequestKicks(int ahead)
+    {
+        int at = PackedPosition.Advance(_next, ahead, _size);
+        RingEvent wish = _eventIndex
+            ? new RingEvent(PackedPosition.Encode(at, _size), RingEventMode.AtPosition)
+            : new RingEvent(0, RingEventMode.Enable);
+        Volatile.Write(ref *_deviceEvent, wish.Word);
+
+        // Full barrier: the wish is visible before the slot is read again; a chain added before the driver saw the wish is
+        // found here, one added after it is kicked.
+        Interlocked.MemoryBarrier();
+        return IsAvailable(at);
+    }
+
+    private readonly ref ulong TailOf(int index) => ref *(ulong*)&_descriptors[index].Tail;
+
+    private readonly bool IsAvailable(int position) =>
+        IsAvailable(new PackedTail(Volatile.Read(ref TailOf(PackedPosition.Index(position, _size)))), position);
+
+    private readonly bool IsAvailable(PackedTail tail, int position) =>
+        (tail.Flags & StateBits) == (PackedPosition.Wrap(position, _size) ? DescriptorFlags.Available : DescriptorFlags.Used);
+
+    private void Collect(ushort id, uint written, int slots)
+    {
+        DescriptorFlags flags = PackedPosition.Wrap(_nextUsed, _size) ? StateBits : DescriptorFlags.None;
+        flags |= written > 0 ? DescriptorFlags.Write : DescriptorFlags.None;
+        ref UsedDescriptor used = ref _used[_usedCount++];
+        used.Index = PackedPosition.Index(_nextUsed, _size);
+        used.Tail = new PackedTail(written, id, flags);
+        _nextUsed = PackedPosition.Advance(_nextUsed, slots, _size);
+    }
+
+    /// <summary>A used descriptor that waits for <see cref="Publish"/>.</summary>
+    private struct UsedDescriptor
+    {
+        internal PackedTail Tail;
+        internal int Index;
+    }
+}

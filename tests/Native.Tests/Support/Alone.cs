@@ -1,0 +1,8 @@
+namespace Ringmaster.Native.Tests.Support;
+
+/// <summary>Tests that change something of the whole process, such as its limit of open files, run while no other does.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class Alone
+{
+    internal const string Name = "alone";
+}

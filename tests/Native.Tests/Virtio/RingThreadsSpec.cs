@@ -1,0 +1,124 @@
+using Ringmaster.Native.Tests.Virtio.Support;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.Native.Tests.Virtio;
+
+/// <summary>
+/// Driver and device on two threads, each of which sleeps whenever the ring lets it. A barrier too few shows as a chain with
+/// the wrong contents, or as a wake-up that never comes.
+/// </summary>
+public sealed class RingThreadsSpec
+{
+    private const int Chains = 60_000;
+    private static readonly TimeSpan WakeLimit = TimeSpan.FromSeconds(20);
+
+    [Theory]
+    [InlineData(RingFormat.Split, 2, VirtioFeatures.None)]
+    [InlineData(RingFormat.Split, 64, VirtioFeatures.None)]
+    [InlineData(RingFormat.Split, 2, VirtioFeatures.EventIdx)]
+    [InlineData(RingFormat.Split, 64, VirtioFeatures.EventIdx | VirtioFeatures.InOrder)]
+    [InlineData(RingFormat.Packed, 3, VirtioFeatures.None)]
+    [InlineData(RingFormat.Packed, 50, VirtioFeatures.None)]
+    [InlineData(RingFormat.Packed, 3, VirtioFeatures.EventIdx)]
+    [InlineData(RingFormat.Packed, 50, VirtioFeatures.EventIdx | VirtioFeatures.InOrder)]
+    public async Task Neither_side_misses_a_wake_up_or_sees_a_chain_before_its_contents(RingFormat format, int size, VirtioFeatures features)
+    {
+        using var bench = new RingBench(format, size, RingBench.AllFeatures | features);
+        using var kick = new SemaphoreSlim(0);
+        using var call = new SemaphoreSlim(0);
+        using var failed = new CancellationTokenSource();
+
+        Task device = Alone(() => RunDevice(bench, kick, call, failed.Token), failed);
+        Task driver = Alone(() => RunDriver(bench, kick, call, failed.Token), failed);
+
+        await Task.WhenAll(device, driver);
+    }
+
+    /// <summary>Runs one side on a thread of its own; when it fails the other side is let go.</summary>
+    private static Task Alone(Action side, CancellationTokenSource failed) => Task.Factory.StartNew(
+        () =>
+        {
+            try
+            {
+                side();
+            }
+            catch
+            {
+                failed.Cancel();
+                throw;
+            }
+        },
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
+
+    private static unsafe void RunDriver(RingBench bench, SemaphoreSlim kick, SemaphoreSlim call, CancellationToken failed)
+    {
+        ulong sent = 0;
+        ulong returned = 0;
+        while (returned < Chains)
+        {
+            bench.Driver.RefuseCalls();
+            int added = 0;
+            while (sent < Chains && bench.Driver.FreeSlots > 0)
+            {
+                ulong buffer = RingBench.Data + (8 * (sent % 128));
+                *(ulong*)bench.Memory.At(buffer) = sent++;
+                bench.Driver.Add(new Piece(buffer, 8));
+                added++;
+            }
+
+            bench.Driver.Publish();
+            if (added > 0 && bench.Driver.MustKick())
+            {
+                kick.Release();
+            }
+
+            returned += (ulong)bench.Driver.Collect().Count;
+            if (bench.Driver.FreeSlots > 0 && sent < Chains)
+            {
+                continue;
+            }
+
+            bench.Driver.WantCalls();
+            int late = bench.Driver.Collect().Count;
+            returned += (ulong)late;
+            if (late == 0 && returned < Chains)
+            {
+                Assert.True(call.Wait(WakeLimit, failed), $"no call came; {returned} of {sent} chains are back");
+            }
+        }
+    }
+
+    private static unsafe void RunDevice(RingBench bench, SemaphoreSlim kick, SemaphoreSlim call, CancellationToken failed)
+    {
+        DeviceSide device = bench.Device;
+        ulong expected = 0;
+        var chains = new Chain[8];
+        while (expected < Chains)
+        {
+            device.SuppressKicks();
+            int count = 0;
+            device.Space.Truncate(0);
+            while (count < chains.Length && device.TryPop(false, out chains[count]) == PopStatus.Popped)
+            {
+                ulong contents = *(ulong*)device.Space.Vectors[chains[count++].FirstVector].Base;
+                Assert.Equal(expected++, contents);
+            }
+
+            device.UseUnwritten(chains.AsSpan(0, count));
+            device.Publish();
+            if (count > 0 && device.MustCall())
+            {
+                call.Release();
+            }
+
+            if (count == 0 && !device.RequestKicks(0))
+            {
+                Assert.True(kick.Wait(WakeLimit, failed), $"no kick came; {expected} chains were seen");
+            }
+        }
+
+        Assert.Equal(PopStatus.Empty, device.TryPop(false, out _));
+    }
+}
