@@ -70,7 +70,7 @@ public sealed class QueuePairWorkerSpec
 
             for (int i = 0; i < 5; i++)
             {
-                (FrameHeader header, byte[] frame) = bench.GuestReceives();
+                (VirtioNetHeader header, byte[] frame) = bench.GuestReceives();
                 Assert.Equal(Pattern(60 + (round * 10), (round * 5) + i), frame);
                 Assert.True(bench.Tap.Queue.HeaderSize < 12 || header.Buffers == 1);
             }
@@ -92,7 +92,7 @@ public sealed class QueuePairWorkerSpec
             foreach (int length in lengths)
             {
                 bench.SendToGuest(Pattern(length, length + round));
-                (FrameHeader header, byte[] frame) = bench.GuestReceives();
+                (VirtioNetHeader header, byte[] frame) = bench.GuestReceives();
                 Assert.Equal(Pattern(length, length + round), frame);
                 Assert.Equal((length + 12 + 1535) / 1536, header.Buffers);
             }
