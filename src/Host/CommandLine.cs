@@ -37,6 +37,7 @@ internal static class CommandLine
         var root = new RootCommand("Ringmaster, a vhost-user-net back-end: gives virtual machines a network card whose other end is a TAP interface.")
         {
             CheckCommand.Create(layers),
+            DriveCommand.Create(),
             new Option<bool>(PrintCapabilities) { Description = "Print what this back-end can do as JSON, and exit; all other options are ignored." },
         };
         layers.AddTo(root);

@@ -50,12 +50,18 @@ internal sealed unsafe partial class SharedFile : IDisposable
         }
     }
 
-    internal byte Read(ulong offset)
+    internal byte Read(ulong offset) => Read(offset, 1)[0];
+
+    internal byte[] Read(ulong offset, int length)
     {
-        byte value = 0;
+        byte[] bytes = new byte[length];
         using FdLease lease = Fd.Lease();
-        Assert.Equal(1, Sys.Result(pread(lease.Number, &value, 1, (long)offset)).Count);
-        return value;
+        fixed (byte* first = bytes)
+        {
+            Assert.Equal(length, Sys.Result(pread(lease.Number, first, (nuint)length, (long)offset)).Count);
+        }
+
+        return bytes;
     }
 
     /// <summary>A second descriptor of the file, opened with other flags.</summary>
