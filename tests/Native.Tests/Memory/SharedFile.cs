@@ -27,7 +27,8 @@ internal sealed unsafe partial class SharedFile : IDisposable
     internal OwnedFd Fd { get; }
 
     /// <summary>How many mappings of this file the process has.</summary>
-    internal int Mappings => File.ReadLines("/proc/self/maps").Count(line => line.Contains($"/memfd:{_name} ", StringComparison.Ordinal));
+    internal int Mappings =>
+        File.ReadLines("/proc/self/maps").Count(line => line.Contains($"/memfd:{_name} ", StringComparison.Ordinal));
 
     /// <summary>How many descriptors of this file the process has.</summary>
     internal int Descriptors => OpenFds.PointingTo(Fd);
