@@ -43,7 +43,8 @@ internal static class DemoCommand
         using PosixSignalRegistration onTerminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         try
         {
-            bool good = await new DemoRun(new DemoView(AnsiConsole.Console), network, verbose).PlayAsync(interrupted.Token);
+            var view = new DemoView(AnsiConsole.Console, live: !Console.IsOutputRedirected);
+            bool good = await new DemoRun(view, network, verbose).PlayAsync(interrupted.Token);
             return good ? ExitCode.Success : ExitCode.Failure;
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)

@@ -23,7 +23,7 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
     private const int WindowScale = 7;
     private const ushort OwnWindow = 8192;
     private const uint InitialSequence = 0x10000;
-    private static readonly TimeSpan _retransmitAfter = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan _retransmitAfter = TimeSpan.FromMilliseconds(500);
 
     private readonly SortedDictionary<long, byte[]> _early = [];
     private bool _established;

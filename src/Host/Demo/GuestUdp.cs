@@ -16,7 +16,7 @@ internal sealed class GuestUdp(NetQueuePair pair, Station guest, Station host, u
 
     private const int Window = 16;
     private const int LargestPayload = 1472;
-    private static readonly TimeSpan _lostAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan _lostAfter = TimeSpan.FromSeconds(2);
     private readonly Dictionary<long, long> _underWay = [];
     private long _number;
     private bool _closing;
