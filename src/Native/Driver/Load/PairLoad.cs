@@ -139,8 +139,8 @@ internal sealed class RxLoad(NetQueuePair pair, LoadOptions options) : PairLoad(
 
 /// <summary>Keeps a window of frames under way and times their return.</summary>
 /// <remarks>
-/// The payload begins with a mark (u32), the pair (u16), the sequence number (u32) and the time of sending (u64). Frames may come back
-/// on any pair; those of another pair are not counted here, so that what is counted is what this pair sent.
+/// The payload begins with a mark (u32), the pair (u16), the sequence number (u32) and the time of sending (u64). Frames
+/// may come back on any pair; those of another pair are not counted here, so that what is counted is what this pair sent.
 /// </remarks>
 internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
 {
