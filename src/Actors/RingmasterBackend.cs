@@ -48,7 +48,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
 
     /// <summary>Brings up all devices and returns when front-ends can connect to each of them.</summary>
     /// <param name="settings">What to bring up.</param>
-    /// <param name="akka">Goes before what is set here, for loggers and the like; null = nothing.</param>
+    /// <param name="akka">Goes before <see cref="BackendSettings.ActorSystem"/>, for loggers and the like; null = nothing.</param>
     /// <param name="cancellation">Ends the attempt; what came up is stopped again.</param>
     /// <exception cref="BackendStartException">A device could not be opened. Nothing stays up.</exception>
     public static Task<RingmasterBackend> StartAsync(
@@ -67,7 +67,8 @@ public sealed class RingmasterBackend : IAsyncDisposable
     {
         ImmutableDictionary<int, OwnedFd> inherited = TakeInherited(settings);
         var loop = new ReadinessLoop("control");
-        var system = ActorSystem.Create("ringmaster", akka is null ? Defaults(settings) : akka.WithFallback(Defaults(settings)));
+        Config config = settings.ActorSystem.WithFallback(Defaults(settings));
+        var system = ActorSystem.Create("ringmaster", akka is null ? config : akka.WithFallback(config));
         var parts = new DeviceParts(loop, workers, kinds, inherited);
         IActorRef supervisor = system.ActorOf(BackendSupervisor.Props(parts, ThreadAffinity.Allowed()), "backend");
         var backend = new RingmasterBackend(system, supervisor, loop, [.. inherited.Values]);

@@ -36,11 +36,13 @@ internal static class CommandLine
         var layers = new ConfigurationOptions();
         var root = new RootCommand("Ringmaster, a vhost-user-net back-end: gives virtual machines a network card whose other end is a TAP interface.")
         {
+            RunCommand.Create(layers),
             CheckCommand.Create(layers),
             DriveCommand.Create(),
             new Option<bool>(PrintCapabilities) { Description = "Print what this back-end can do as JSON, and exit; all other options are ignored." },
         };
         layers.AddTo(root);
+        RunCommand.SetAction(root, layers);
         HideDefaults(root);
         return root;
     }

@@ -22,12 +22,9 @@ internal static class LogSetup
         Log.Logger = configuration.CreateLogger();
     }
 
-    /// <summary>What the actor system is created with so that its lines go the same way.</summary>
-    internal static Config AkkaOf(BackendSettings settings)
-    {
-        string logger = $"{typeof(SerilogLogger).FullName}, {typeof(SerilogLogger).Assembly.GetName().Name}";
-        return ConfigurationFactory.ParseString($"akka.loggers = [\"{logger}\"]").WithFallback(settings.ActorSystem);
-    }
+    /// <summary>Has an actor system's lines go the same way.</summary>
+    internal static Config Akka() => ConfigurationFactory.ParseString(
+        $"akka.loggers = [\"{typeof(SerilogLogger).FullName}, {typeof(SerilogLogger).Assembly.GetName().Name}\"]");
 
     private static LogEventLevel LevelOf(LogThreshold threshold) => threshold switch
     {

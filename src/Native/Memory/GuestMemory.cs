@@ -175,6 +175,25 @@ public sealed unsafe class GuestMemory
         return true;
     }
 
+    /// <summary>The guest-physical address of a byte that the front-end names by its own address. Not for the hot path.</summary>
+    /// <returns>False when no region holds it.</returns>
+    internal bool TryToGuestAddress(ulong userAddress, out ulong guestAddress)
+    {
+        foreach (MemoryRegion region in _regions)
+        {
+            // An address below the start becomes an offset beyond every size.
+            ulong offset = userAddress - region.Layout.UserAddress;
+            if (offset < region.Layout.Size)
+            {
+                guestAddress = region.Layout.GuestAddress + offset;
+                return true;
+            }
+        }
+
+        guestAddress = 0;
+        return false;
+    }
+
     /// <summary>
     /// Translates a range of the front-end's own addresses, as rings are given in. The whole range must be in one piece in
     /// this process: within one region, or over regions that happen to follow each other here as they do there.

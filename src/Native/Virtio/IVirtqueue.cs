@@ -10,19 +10,19 @@ namespace Ringmaster.Native.Virtio;
 /// <remarks>
 /// The order of calls in a batch: <see cref="TryPop"/> any number of times, <see cref="Rewind"/> for the chains at the
 /// end that were not needed, <see cref="Use"/> for each of the rest in the order popped (or <see cref="UseUnwritten"/> for
-/// all of them), <see cref="Publish"/> once, <see cref="MustCall"/> once. Between two batches every chain popped has been used or rewound, so
-/// <see cref="Base"/> is all that is needed to go on elsewhere. The worker's thread only.
+/// all of them), <see cref="Publish"/> once, <see cref="MustCall"/> once. Between two batches every chain popped has been
+/// used or rewound, so <see cref="Base"/> is all that is needed to go on elsewhere. The worker's thread only.
 /// </remarks>
 internal interface IVirtqueue<TSelf>
     where TSelf : struct, IVirtqueue<TSelf>
 {
     /// <summary>Attaches to a ring in guest memory, at the place where it is to go on.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
-    static abstract string? TryAttach(RingPlan plan, GuestMemory memory, out TSelf ring);
+    static abstract string? TryAttach(RingPlan plan, GuestView view, out TSelf ring);
 
-    /// <summary>Attaches again, after memory, addresses or features changed while the ring ran; its indices go on.</summary>
+    /// <summary>Attaches again, after memory, log, addresses or features changed while the ring ran; its indices go on.</summary>
     /// <returns>Null on success, else why the ring cannot go on; it is then unchanged.</returns>
-    string? TryReattach(RingPlan plan, GuestMemory memory);
+    string? TryReattach(RingPlan plan, GuestView view);
 
     /// <summary>Takes the next available chain.</summary>
     /// <param name="space">Receives the chain's buffers.</param>

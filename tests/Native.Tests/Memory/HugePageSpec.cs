@@ -106,11 +106,17 @@ public sealed unsafe class HugePageSpec
         }
     }
 
-    /// <summary>Adds huge pages to the machine's pool and takes them out again.</summary>
+    /// <summary>Adds huge pages to the machine's pool and takes as many out again: others may do the same meanwhile.</summary>
     private sealed class HugePagePool : IDisposable
     {
         private const string Setting = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
-        private readonly ulong _before = Size;
+        private readonly ulong _pages;
+
+        private HugePagePool(ulong pages)
+        {
+            _pages = pages;
+            Size += pages;
+        }
 
         internal static ulong Size
         {
@@ -123,18 +129,18 @@ public sealed unsafe class HugePageSpec
             Requirement.Demand(
                 Environment.IsPrivilegedProcess && File.Exists(Setting),
                 "only root can add huge pages, where the kernel has them: run as root");
-            var pool = new HugePagePool();
-            Size = pool._before + pages;
+            ulong wanted = Size + pages;
+            var pool = new HugePagePool(pages);
             ulong got = Size;
-            if (got < pool._before + pages)
+            if (got < wanted)
             {
                 pool.Dispose();
             }
 
-            Requirement.Demand(got >= pool._before + pages, "the machine has no memory left for huge pages");
+            Requirement.Demand(got >= wanted, "the machine has no memory left for huge pages");
             return pool;
         }
 
-        public void Dispose() => Size = _before;
+        public void Dispose() => Size -= Math.Min(Size, _pages);
     }
 }
