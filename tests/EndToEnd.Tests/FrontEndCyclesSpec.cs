@@ -1,0 +1,152 @@
+using System.Globalization;
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+
+namespace Ringmaster.EndToEnd.Tests;
+
+/// <summary>Front-ends come and go; the device serves the next one, and nothing of the last one stays behind.</summary>
+public sealed class FrontEndCyclesSpec : IAsyncLifetime
+{
+    private const int Cycles = 200;
+    private const int Frames = 16;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+
+    private TestNamespace? _network;
+    private IBackend? _backend;
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        if (_backend is not null)
+        {
+            await _backend.DisposeAsync();
+        }
+
+        if (_network is not null)
+        {
+            await _network.DisposeAsync();
+        }
+    }
+
+    [SkippableFact]
+    public async Task Two_hundred_front_ends_that_leave_cleanly_leave_nothing_behind() => await CycleAsync(driver => driver.StopRings());
+
+    [SkippableFact]
+    public async Task Two_hundred_front_ends_that_vanish_leave_nothing_behind() => await CycleAsync(_ => { });
+
+    [SkippableFact]
+    public async Task After_a_front_end_was_killed_in_full_traffic_the_next_one_is_served()
+    {
+        await StartAsync();
+        Require.Program("dpdk-testpmd", "dpdk-dev");
+        for (int i = 0; i < 5; i++)
+        {
+            await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(_backend!, new TestpmdOptions(2, Mergeable: true, 256));
+            long before = Received();
+            await testpmd.StartForwardingAsync("txonly");
+            await Eventually.GetAsync(() => Received() - before, frames => frames >= 10_000, Timeout);
+            await testpmd.Process.KillAsync();
+        }
+
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect();
+        Exchange(driver, host);
+    }
+
+    /// <summary>
+    /// The first cycles warm the process up (thread pool, compiled code), so that what it holds after them is the measure.
+    /// </summary>
+    private async Task CycleAsync(Action<VirtioNetDriver> leave)
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        int mappings = ProcessResources.Of(_backend.Process.Id).GuestMappings;
+        ProcessResources? warm = null;
+        for (int cycle = -20; cycle < Cycles; cycle++)
+        {
+            if (cycle == 0)
+            {
+                warm = await WhenQuietAsync(mappings);
+            }
+
+            using VirtioNetDriver driver = Connect();
+            Exchange(driver, host);
+            leave(driver);
+        }
+
+        ProcessResources end = await WhenQuietAsync(mappings);
+        Assert.Equal(mappings, end.GuestMappings);
+        Assert.Equal(warm!.Descriptors, end.Descriptors);
+        Assert.True(end.Threads <= warm.Threads + 2, $"{warm.Threads} threads before, {end.Threads} after");
+    }
+
+    /// <summary>What the process holds when no front-end is connected any more, which it learns a moment after the front-end.</summary>
+    private async Task<ProcessResources> WhenQuietAsync(int mappings)
+    {
+        ProcessResources last = ProcessResources.Of(_backend!.Process.Id);
+        return await Eventually.GetAsync(
+            () => ProcessResources.Of(_backend.Process.Id),
+            now =>
+            {
+                bool quiet = now.GuestMappings == mappings && now == last;
+                last = now;
+                return quiet;
+            },
+            Timeout);
+    }
+
+    private async Task StartAsync()
+    {
+        Require.Root();
+        _network = await TestNamespace.CreateAsync();
+        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2 });
+    }
+
+    private VirtioNetDriver Connect() =>
+        VirtioNetDriver.Start(FrontendClient.Connect(_backend!.Socket, Timeout), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
+
+    private long Received() => _network!.CountersOf(_backend!.Tap)!.ReceivedFrames;
+
+    /// <summary>Frames go both ways on both pairs, and each arrives.</summary>
+    private static void Exchange(VirtioNetDriver driver, PacketSocket host)
+    {
+        HashSet<int> missing = [.. Enumerable.Range(0, Frames)];
+        foreach (int number in missing)
+        {
+            NetQueuePair pair = driver.Pairs[number % 2];
+            Assert.True(pair.TrySend(TestFrame.Build(number, 100)));
+            pair.FlushTx();
+        }
+
+        while (missing.Count > 0)
+        {
+            byte[]? frame = host.Receive(Timeout);
+            Assert.True(frame is not null, string.Create(CultureInfo.InvariantCulture, $"{missing.Count} frames did not arrive at the TAP"));
+            missing.Remove(TestFrame.NumberOf(frame) ?? -1);
+        }
+
+        for (int number = 0; number < Frames; number++)
+        {
+            host.Send(TestFrame.Build(number, 100));
+            missing.Add(number);
+        }
+
+        DateTime deadline = DateTime.UtcNow + Timeout;
+        while (missing.Count > 0)
+        {
+            driver.Pairs[0].WaitRx(TimeSpan.FromMilliseconds(1));
+            foreach (NetQueuePair pair in driver.Pairs)
+            {
+                while (pair.TryReceive(out _, out ReadOnlySpan<byte> frame))
+                {
+                    missing.Remove(TestFrame.NumberOf(frame) ?? -1);
+                }
+
+                pair.FlushRx();
+            }
+
+            Assert.True(DateTime.UtcNow < deadline, $"{missing.Count} frames did not arrive in the guest");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using System.Net.NetworkInformation;
+using Ringmaster.EndToEnd.Tests.Support;
+using static Ringmaster.EndToEnd.Tests.Support.ServedGuest;
+
+namespace Ringmaster.EndToEnd.Tests;
+
+/// <summary>The back-end crashes; QEMU (<c>reconnect=1</c>) connects to the next one and goes on with the rings as they are.</summary>
+public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) : IClassFixture<GuestReconnectSpec.Reconnecting>
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
+    [SkippableTheory]
+    [InlineData("an idle guest")]
+    [InlineData("TCP from host to guest", "-t", "20")]
+    [InlineData("TCP from guest to host", "-t", "20", "-R")]
+    public async Task Traffic_resumes_within_two_seconds_of_the_restart_after_kill_9(string during, params string[] iperf)
+    {
+        Backends.SkipForDpdk("the restart is RingmasterProcess's");
+        QemuGuest guest = await served.GuestAsync();
+        RingmasterProcess backend = (RingmasterProcess)served.Backend;
+        Assert.Equal(IPStatus.Success, backend.Namespace.Ping(GuestAddress, Patience));
+        await using ManagedProcess? load = iperf.Length == 0 ? null : await LoadAsync(backend.Namespace, iperf);
+
+        await backend.Process.KillAsync();
+        Stopwatch sinceRestart = Stopwatch.StartNew();
+        await backend.RestartAsync();
+        await Eventually.EqualAsync(IPStatus.Success, () => backend.Namespace.Ping(GuestAddress, TimeSpan.FromMilliseconds(100)), Patience);
+        TimeSpan resumed = sinceRestart.Elapsed;
+
+        Assert.True(resumed < Limit, $"with {during}, traffic resumed after {resumed}; ringmaster printed:\n{backend.Process.Output}");
+        if (load is not null)
+        {
+            await load.KillAsync();
+        }
+
+        await EverythingWorksAsync(guest, backend);
+    }
+
+    /// <summary>Starts iperf3; returns when frames flow.</summary>
+    private static async Task<ManagedProcess> LoadAsync(TestNamespace network, string[] arguments)
+    {
+        ManagedProcess load = network.Start("iperf3", "iperf3", ["--forceflush", "-i", "0.2", "-c", GuestAddress, .. arguments]);
+        await load.LineAsync("bits/sec", Patience);
+        return load;
+    }
+
+    /// <summary>Both directions, at more frames than there are receive buffers, so that a lost buffer would show.</summary>
+    private static async Task EverythingWorksAsync(QemuGuest guest, RingmasterProcess backend)
+    {
+        // The server in the guest may still wait for the client of a stream that the crash cut off.
+        await guest.RunAsync("killall -9 iperf3; iperf3 --server --daemon");
+        await guest.MustRunAsync($"ping -c 3 -i 0.1 -W 3 {HostAddress}");
+        foreach (string[] direction in new string[][] { [], ["-R"] })
+        {
+            IperfResult result = await IperfResult.RunAsync(backend.Namespace, GuestAddress, ["-P", "4", "-t", "1", .. direction]);
+            Assert.True(result.BitsPerSecond > 10e6, result.ToString());
+        }
+    }
+
+    public sealed class Reconnecting : ServedGuest
+    {
+        internal override QemuOptions Card => new() { Reconnect = true };
+    }
+}

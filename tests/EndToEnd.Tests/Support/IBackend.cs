@@ -1,0 +1,31 @@
+namespace Ringmaster.EndToEnd.Tests.Support;
+
+/// <summary>
+/// A vhost-user-net back-end under test, with a TAP as its other end. The checks are the same for every back-end, so that
+/// running them against DPDK's tells a fault of the harness from a fault of the product.
+/// </summary>
+internal interface IBackend : IAsyncDisposable
+{
+    /// <summary>The Unix socket that a front-end connects to.</summary>
+    string Socket { get; }
+
+    /// <summary>The TAP's name in <see cref="Namespace"/>.</summary>
+    string Tap { get; }
+
+    TestNamespace Namespace { get; }
+
+    /// <summary>The process that serves, for /proc and signals.</summary>
+    ManagedProcess Process { get; }
+}
+
+/// <summary>What both kinds of back-end are given.</summary>
+internal sealed record BackendOptions
+{
+    internal int QueuePairs { get; init; } = 2;
+
+    /// <summary>The TAP's addresses with their prefix lengths.</summary>
+    internal IReadOnlyList<string> Addresses { get; init; } = [];
+
+    /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
+    internal int? Mtu { get; init; }
+}

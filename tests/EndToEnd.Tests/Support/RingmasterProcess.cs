@@ -1,0 +1,83 @@
+namespace Ringmaster.EndToEnd.Tests.Support;
+
+/// <summary>The built executable, started as an operator starts it, inside a network namespace.</summary>
+internal sealed class RingmasterProcess : IBackend
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
+
+    private readonly TemporaryFolder _folder;
+    private readonly string[] _arguments;
+
+    private RingmasterProcess(TestNamespace network, TemporaryFolder folder, string[] arguments)
+    {
+        Namespace = network;
+        _folder = folder;
+        _arguments = arguments;
+        Process = Launch();
+    }
+
+    /// <summary>
+    /// The executable: of <c>RINGMASTER_EXECUTABLE</c> (a published or installed one), else the one that the project reference has
+    /// put beside the tests.
+    /// </summary>
+    internal static string Executable =>
+        Environment.GetEnvironmentVariable("RINGMASTER_EXECUTABLE") ?? Path.Combine(AppContext.BaseDirectory, "ringmaster");
+
+    public string Socket => _folder["vhost"];
+
+    public string Tap => "rmtap0";
+
+    public TestNamespace Namespace { get; }
+
+    public ManagedProcess Process { get; private set; }
+
+    internal static async Task<RingmasterProcess> StartAsync(TestNamespace network, BackendOptions options)
+    {
+        TemporaryFolder folder = new();
+        string device = "ringmaster.devices.net0";
+        List<string> keys =
+        [
+            $"{device}.socket={folder["vhost"]}", $"{device}.queue-pairs={options.QueuePairs}", $"{device}.queue-size=1024",
+            $"{device}.tap.name=rmtap0",
+        ];
+        if (options.Addresses.Count > 0)
+        {
+            keys.Add($"{device}.tap.address=[{string.Join(", ", options.Addresses.Select(address => $"\"{address}\""))}]");
+        }
+
+        if (options.Mtu is not null)
+        {
+            keys.Add($"{device}.mtu={options.Mtu}");
+        }
+
+        RingmasterProcess backend = new(network, folder, ["run", .. keys.SelectMany(key => new[] { "-D", key })]);
+        try
+        {
+            await backend.ListeningAsync();
+            return backend;
+        }
+        catch
+        {
+            await backend.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts it again with the same settings; returns when it listens.</summary>
+    internal async Task RestartAsync()
+    {
+        await Process.DisposeAsync();
+        Process = Launch();
+        await ListeningAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Process.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    private ManagedProcess Launch() => Namespace.Start("ringmaster", Executable, _arguments);
+
+    private Task ListeningAsync() => Process.LineAsync("device net0: up", Timeout);
+}

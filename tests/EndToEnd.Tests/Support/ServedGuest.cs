@@ -1,0 +1,79 @@
+namespace Ringmaster.EndToEnd.Tests.Support;
+
+/// <summary>
+/// A namespace, a back-end in it and a guest that is connected and has its addresses: shared by the tests of a class,
+/// made by the first of them, so that a missing requirement skips instead of failing.
+/// </summary>
+public abstract class ServedGuest : IAsyncLifetime
+{
+    internal const string HostAddress = "10.77.0.1";
+    internal const string GuestAddress = "10.77.0.2";
+    internal const string HostAddress6 = "fd77::1";
+    internal const string GuestAddress6 = "fd77::2";
+
+    private TestNamespace? _namespace;
+    private IBackend? _backend;
+    private QemuGuest? _guest;
+    private Task<QemuGuest>? _boot;
+
+    /// <summary>The guest's card.</summary>
+    internal virtual QemuOptions Card => new();
+
+    /// <summary>The device's MTU.</summary>
+    internal virtual int Mtu => 1500;
+
+    internal IBackend Backend => _backend ?? throw new InvalidOperationException("the guest has not been booted");
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        await DisposeAsync(_guest);
+        await DisposeAsync(_backend);
+        await DisposeAsync(_namespace);
+    }
+
+    /// <summary>The guest; booted by the first call. What fails that call fails every later one, at once.</summary>
+    internal Task<QemuGuest> GuestAsync()
+    {
+        Require.Root();
+        Require.Program("qemu-system-x86_64", "qemu-system-x86");
+        GuestImage.RequireTools();
+        return _boot ??= BootAsync();
+    }
+
+    /// <summary>Gives the guest its addresses and starts its iperf3 server.</summary>
+    internal static async Task ConfigureAsync(QemuGuest guest)
+    {
+        await guest.MustRunAsync("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up");
+        await guest.MustRunAsync($"ip addr add {GuestAddress}/24 dev eth0 && ip -6 addr add {GuestAddress6}/64 dev eth0");
+        await guest.MustRunAsync("iperf3 --server --daemon");
+    }
+
+    /// <summary>What is done to a guest that has just booted, before the tests.</summary>
+    internal virtual Task PrepareAsync(QemuGuest guest) => ConfigureAsync(guest);
+
+    private async Task<QemuGuest> BootAsync()
+    {
+        _namespace ??= await TestNamespace.CreateAsync(ipv6: true);
+        _backend ??= await Backends.StartAsync(
+            _namespace,
+            new BackendOptions
+            {
+                QueuePairs = Card.Queues,
+                Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
+                Mtu = Mtu == 1500 ? null : Mtu,
+            });
+        _guest = await QemuGuest.BootAsync(_backend, Card);
+        await PrepareAsync(_guest);
+        return _guest;
+    }
+
+    private static async Task DisposeAsync(IAsyncDisposable? resource)
+    {
+        if (resource is not null)
+        {
+            await resource.DisposeAsync();
+        }
+    }
+}
