@@ -1,1 +1,3 @@
-Console.WriteLine("ringmaster");
+using Ringmaster.Host;
+
+return await CommandLine.RunAsync(args);

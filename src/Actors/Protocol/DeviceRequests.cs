@@ -35,13 +35,19 @@ internal static class DeviceRequests
 
         SessionState next = state with { Features = features, FeaturesRefused = false };
         bool enabled = next.RingsStartEnabled;
+        int misfit = Array.FindIndex([.. running.Select((runs, ring) => runs && next.PlanOf(ring) is null)], lost => lost);
+        if (misfit >= 0)
+        {
+            return RefuseFeatures(state, $"ring {misfit} runs, and with them {next.ObstacleOf(misfit)}");
+        }
+
         return Outcome.Done(next with
         {
             Rings = [.. state.Rings.Select((ring, i) => running[i] ? ring : ring with { EnabledByDefault = enabled })],
         });
     }
 
-    /// <summary>A "session start" flag that nothing depends on; a second one is as good as the first, as for QEMU's own back-end.</summary>
+    /// <summary>A "session start" flag that nothing depends on; a second one is as good as the first.</summary>
     internal static Outcome SetOwner(SessionState state, VhostUserMessage message) => Outcome.Done(state);
 
     /// <summary>

@@ -24,15 +24,25 @@ internal static class MemoryRequests
         }
 
         ImmutableArray<(MemoryRegionLayout, OwnedFd)> files = [.. regions.Select((region, i) => (region, message.TakeFd(i)))];
-        return Outcome.Done(state with { Regions = [.. regions] }, new MapMemory(files));
+        SessionState next = state with { Regions = [.. regions], RepeatedRegions = state.RepeatedRegions.Clear() };
+        return Outcome.Done(next, new MapMemory(files));
     }
 
     internal static Outcome GetMaxSlots(SessionState state, VhostUserMessage message) =>
         Outcome.Answered(state, VhostUserSession.MaxMemorySlots);
 
+    /// <summary>
+    /// QEMU up to 7.2 says everything once for each queue pair, memory too: the region that is there already is
+    /// the same once more (and its file is closed), and it goes when it was taken out as often as it was added.
+    /// </summary>
     internal static Outcome Add(SessionState state, VhostUserMessage message)
     {
         MemoryRegionLayout region = ReadRegion(message);
+        if (state.Regions.Contains(region))
+        {
+            return Outcome.Done(Repeat(state, region, +1));
+        }
+
         return state.Regions.Length < VhostUserSession.MaxMemorySlots
             ? Outcome.Done(state with { Regions = state.Regions.Add(region) }, new AddRegion(region, message.TakeFd(0)))
             : Outcome.Refused($"there are {VhostUserSession.MaxMemorySlots} regions already");
@@ -49,12 +59,27 @@ internal static class MemoryRequests
         {
             if (known with { MmapOffset = region.MmapOffset } == region)
             {
+                if (state.RepeatedRegions.ContainsKey(known))
+                {
+                    return Outcome.Done(Repeat(state, known, -1));
+                }
+
                 return Outcome.Done(state with { Regions = state.Regions.Remove(known) }, new RemoveRegion(known));
             }
         }
 
         return Outcome.Refused(
-            $"no region has guest address 0x{region.GuestAddress:x}, user address 0x{region.UserAddress:x}, size 0x{region.Size:x}");
+            $"no region has guest address 0x{region.GuestAddress:x}, user address 0x{region.UserAddress:x} "
+            + $"and size 0x{region.Size:x}");
+    }
+
+    private static SessionState Repeat(SessionState state, MemoryRegionLayout region, int change)
+    {
+        long count = state.RepeatedRegions.GetValueOrDefault(region) + change;
+        return state with
+        {
+            RepeatedRegions = count == 0 ? state.RepeatedRegions.Remove(region) : state.RepeatedRegions.SetItem(region, count),
+        };
     }
 
     private static MemoryRegionLayout ReadRegion(VhostUserMessage message)

@@ -13,7 +13,8 @@ internal readonly record struct Outcome(
     ImmutableArray<SessionEffect> Effects,
     string? Refusal)
 {
-    internal static Outcome Done(SessionState next, params ReadOnlySpan<SessionEffect> effects) => new(next, null, [.. effects], null);
+    internal static Outcome Done(SessionState next, params ReadOnlySpan<SessionEffect> effects) =>
+        new(next, null, [.. effects], null);
 
     internal static Outcome Answered(SessionState next, Reply answer) => new(next, answer, [], null);
 

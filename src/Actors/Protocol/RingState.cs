@@ -21,7 +21,9 @@ public sealed record RingState
     /// <summary>SET_VRING_ADDR, or null when never said.</summary>
     public VringAddresses? Addresses { get; init; }
 
-    /// <summary>Where to go on, in the form of <see cref="Native.Worker.RingPlan.Base"/>: SET_VRING_BASE or a worker's report.</summary>
+    /// <summary>
+    /// Where to go on, in the form of <see cref="Native.Worker.RingPlan.Base"/>: SET_VRING_BASE or a worker's report.
+    /// </summary>
     public uint Base { get; init; }
 
     /// <summary>The driver's kicks; null = the ring is polled, or stopped.</summary>
@@ -55,6 +57,6 @@ public sealed record RingState
     internal RingState Stop(bool enabledByDefault) =>
         this with { Started = false, Kick = null, SizedSinceStop = false, EnabledByDefault = enabledByDefault };
 
-    /// <summary>The ring after a reset of the device: as at the beginning, but for the fds by which the front-end listens.</summary>
+    /// <summary>The ring after a reset: as at the beginning, but for the fds by which the front-end listens.</summary>
     internal RingState Reset() => new() { Call = Call, Error = Error };
 }

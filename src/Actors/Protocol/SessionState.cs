@@ -55,6 +55,10 @@ public sealed record SessionState
     /// <summary>The memory table as the front-end has it. Outlives resets, for front-ends send only what changes.</summary>
     public ImmutableArray<MemoryRegionLayout> Regions { get; init; } = [];
 
+    /// <summary>How often a region was added beyond the first time; without those that were added once.</summary>
+    public ImmutableDictionary<MemoryRegionLayout, long> RepeatedRegions { get; init; } =
+        ImmutableDictionary<MemoryRegionLayout, long>.Empty;
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -112,7 +116,9 @@ public sealed record SessionState
     /// <summary>The state of a device that cannot go on until the driver resets it.</summary>
     public SessionState WithNeedsReset() => this with { NeedsReset = true };
 
-    /// <summary>The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.</summary>
+    /// <summary>
+    /// The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.
+    /// </summary>
     public IEnumerable<OwnedFd> FdsNotIn(SessionState other)
     {
         HashSet<OwnedFd> kept = [.. other.Fds];

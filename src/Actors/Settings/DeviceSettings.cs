@@ -45,4 +45,10 @@ public sealed record DeviceSettings
 
     /// <summary>How failed workers are replaced.</summary>
     public required RestartSettings Restart { get; init; }
+
+    /// <summary>What <see cref="IsSocketPath"/> allows, for an error message.</summary>
+    public static string AllowedSocketPath => ValueForms.SocketPath.Allowed;
+
+    /// <summary>True when a text can be <see cref="Socket"/>.</summary>
+    public static bool IsSocketPath(string text) => ValueForms.SocketPath.TryParse(text, out _);
 }

@@ -6,7 +6,7 @@ namespace Ringmaster.Actors.Settings;
 /// <summary>The threads of a card: <c>worker { }</c>.</summary>
 public sealed record WorkerSettings
 {
-    /// <summary>CPUs that the pairs take in turn; empty = not pinned (<c>auto</c>).</summary>
+    /// <summary>CPUs that the pairs take in turn; empty = <c>auto</c>, chosen by the back-end.</summary>
     public ImmutableArray<int> Cpus { get; init; } = [];
 
     /// <summary>The engine that moves frames to and from the TAP.</summary>
@@ -15,6 +15,6 @@ public sealed record WorkerSettings
     /// <summary>How long a worker polls before it sleeps; zero = not at all.</summary>
     public required TimeSpan BusyPoll { get; init; }
 
-    /// <summary>The CPU of one pair, or null for no pinning.</summary>
+    /// <summary>The CPU that is configured for one pair, or null for <c>auto</c>.</summary>
     public int? CpuOf(int pair) => Cpus.IsEmpty ? null : Cpus[pair % Cpus.Length];
 }

@@ -19,11 +19,24 @@ internal static unsafe partial class FdWait
     {
         using FdLease lease = fd.Lease();
         var entry = new PollEntry { Fd = lease.Number, Events = events };
-        return For(new Span<PollEntry>(ref entry), timeout);
+        return Poll(new Span<PollEntry>(ref entry), timeout);
     }
 
-    /// <summary>Waits until one of several descriptors is ready.</summary>
-    internal static bool For(Span<PollEntry> entries, TimeSpan timeout)
+    /// <summary>Waits until one of several descriptors has input.</summary>
+    internal static bool ForAny(OwnedFd[] fds, TimeSpan timeout)
+    {
+        FdLease[] leases = [.. fds.Select(fd => fd.Lease())];
+        try
+        {
+            return Poll([.. leases.Select(lease => new PollEntry { Fd = lease.Number, Events = In })], timeout);
+        }
+        finally
+        {
+            Array.ForEach(leases, lease => lease.Dispose());
+        }
+    }
+
+    private static bool Poll(Span<PollEntry> entries, TimeSpan timeout)
     {
         long start = Stopwatch.GetTimestamp();
         fixed (PollEntry* first = entries)

@@ -39,7 +39,7 @@ public sealed class NetQueuePair : IDisposable
         _freeSlots = new Stack<int>(Enumerable.Range(0, options.QueueSize).Reverse());
         _pieces = new RingBuffer[options.TransmitCuts.Count + 1];
         _receivePieces = new RingBuffer[options.ReceivePieces];
-        _assembled = new byte[VirtioNetOptions.LargestFrame + FrameHeader.Size];
+        _assembled = new byte[VirtioNetOptions.LargestFrame + VirtioNetHeader.Size];
     }
 
     /// <summary>Which pair: its rings are 2 x index (receive) and 2 x index + 1 (transmit).</summary>
@@ -96,10 +96,10 @@ public sealed class NetQueuePair : IDisposable
 
     /// <summary>Puts the frame of a rented buffer on the ring, invisible until <see cref="FlushTx"/>.</summary>
     /// <returns>False when the ring is full; the buffer stays rented.</returns>
-    public bool TrySendSlot(int slot, int frameLength, FrameHeader header = default)
+    public bool TrySendSlot(int slot, int frameLength, VirtioNetHeader header = default)
     {
         ulong address = SlotAddress(slot);
-        header.Write(_ram.Bytes(address, Layout.HeaderSize));
+        WriteHeader(address, header);
         ReadOnlySpan<RingBuffer> pieces = _pieces.AsSpan(0, Cut(address, Layout.HeaderSize + frameLength));
         bool indirect = _indirect && pieces.Length > 1;
         if (Tx.FreeDescriptors < (indirect ? 1 : pieces.Length))
@@ -112,7 +112,7 @@ public sealed class NetQueuePair : IDisposable
 
     /// <summary>Copies a frame into a free buffer and puts it on the ring, invisible until <see cref="FlushTx"/>.</summary>
     /// <returns>False when the ring is full.</returns>
-    public bool TrySend(ReadOnlySpan<byte> frame, FrameHeader header = default)
+    public bool TrySend(ReadOnlySpan<byte> frame, VirtioNetHeader header = default)
     {
         if (!TryRentSlot(out int slot))
         {
@@ -172,7 +172,7 @@ public sealed class NetQueuePair : IDisposable
     /// <param name="header">Its header. Its number of buffers is heeded with MRG_RXBUF alone.</param>
     /// <param name="frame">Its bytes, valid until the next call.</param>
     /// <exception cref="RingViolationException">The device broke the rules of the ring or of mergeable buffers.</exception>
-    public bool TryReceive(out FrameHeader header, out ReadOnlySpan<byte> frame)
+    public bool TryReceive(out VirtioNetHeader header, out ReadOnlySpan<byte> frame)
     {
         Repost();
         if (!Rx.TryCollect(out UsedChain first))
@@ -189,7 +189,7 @@ public sealed class NetQueuePair : IDisposable
         }
 
         Span<byte> bytes = _ram.Bytes(BufferAddress((int)first.Token), (int)first.Length);
-        header = FrameHeader.Read(bytes[..Layout.HeaderSize]);
+        header = ReadHeader(bytes);
         frame = bytes[Layout.HeaderSize..];
         if (Layout.Mergeable && header.Buffers != 1)
         {
@@ -213,9 +213,11 @@ public sealed class NetQueuePair : IDisposable
     /// <returns>False when the time is over.</returns>
     public bool WaitRx(TimeSpan timeout) => Wait(Rx, RxCall, timeout);
 
-    /// <summary>Sleeps until something was sent.</summary>
+    /// <summary>Sleeps until buffers were sent.</summary>
+    /// <param name="timeout">How long at most.</param>
+    /// <param name="after">How many may be sent before one more ends the sleep: a wish that the device may not know.</param>
     /// <returns>False when the time is over.</returns>
-    public bool WaitTx(TimeSpan timeout) => Wait(Tx, TxCall, timeout);
+    public bool WaitTx(TimeSpan timeout, int after = 0) => Wait(Tx, TxCall, timeout, after);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -239,12 +241,28 @@ public sealed class NetQueuePair : IDisposable
         }
     }
 
-    private static bool Wait(DriverRing ring, EventFd call, TimeSpan timeout)
+    private static bool Wait(DriverRing ring, EventFd call, TimeSpan timeout, int after = 0)
     {
         call.Drain();
-        bool ready = ring.EnableCalls() || FdWait.For(call.Fd, FdWait.In, timeout);
+        bool ready = ring.EnableCalls(after) || FdWait.For(call.Fd, FdWait.In, timeout);
         ring.DisableCalls();
         return ready;
+    }
+
+    private void WriteHeader(ulong address, VirtioNetHeader header)
+    {
+        Span<byte> whole = stackalloc byte[VirtioNetHeader.Size];
+        header.Write(whole);
+        whole[..Layout.HeaderSize].CopyTo(_ram.Bytes(address, Layout.HeaderSize));
+    }
+
+    private VirtioNetHeader ReadHeader(ReadOnlySpan<byte> bytes)
+    {
+        Span<byte> whole = stackalloc byte[VirtioNetHeader.Size];
+        whole.Clear();
+        bytes[..Layout.HeaderSize].CopyTo(whole);
+        VirtioNetHeader.TryRead(whole, out VirtioNetHeader header);
+        return header;
     }
 
     private ReadOnlySpan<byte> Assemble(ReadOnlySpan<byte> firstPart, int buffers)
@@ -324,7 +342,7 @@ internal sealed record NetLayout
     internal NetLayout(VirtioNetOptions options, VirtioFeatures features)
     {
         Mergeable = features.HasFlag(VirtioFeatures.MrgRxbuf);
-        HeaderSize = Mergeable || features.HasFlag(VirtioFeatures.Version1) ? FrameHeader.Size : FrameHeader.LegacySize;
+        HeaderSize = Mergeable || features.HasFlag(VirtioFeatures.Version1) ? VirtioNetHeader.Size : VirtioNetHeader.LegacySize;
         bool large = (features & VirtioNetOptions.LargeReceive) != 0;
         int receive = large ? VirtioNetOptions.LargestFrame + HeaderSize : 1518 + HeaderSize;
         ReceiveSize = options.ReceiveBufferSize != 0 ? options.ReceiveBufferSize : Mergeable ? 2048 : receive;

@@ -104,6 +104,26 @@ public sealed class VirtioNetDriver : IDisposable
         }
     }
 
+    /// <summary>Sleeps until something was received on one of the pairs.</summary>
+    /// <returns>False when the time is over.</returns>
+    public bool WaitRx(TimeSpan timeout)
+    {
+        bool ready = false;
+        foreach (NetQueuePair pair in _pairs)
+        {
+            pair.RxCall.Drain();
+            ready |= pair.Rx.EnableCalls();
+        }
+
+        ready = ready || FdWait.ForAny([.. _pairs.Select(pair => pair.RxCall.Fd)], timeout);
+        foreach (NetQueuePair pair in _pairs)
+        {
+            pair.Rx.DisableCalls();
+        }
+
+        return ready;
+    }
+
     /// <summary>Stops all rings by GET_VRING_BASE; what is in them stays.</summary>
     /// <returns>The index of each ring.</returns>
     public IReadOnlyList<uint> StopRings() => _bases = [.. Enumerable.Range(0, 2 * _pairs.Length).Select(Client.GetVringBase)];

@@ -24,6 +24,16 @@ public sealed class EventFd : IDisposable
         Signal(lease.Number);
     }
 
+    /// <summary>
+    /// Writes a 1 to an eventfd of somebody else's, or to a pipe or socket that plays one. EAGAIN means: it is signalled
+    /// already. Blocks only where the descriptor does.
+    /// </summary>
+    public static IoResult Signal(OwnedFd fd)
+    {
+        using FdLease lease = fd.Lease();
+        return Signal(lease.Number);
+    }
+
     /// <summary>Sets the counter to zero. Returns what it was; 0 when it was zero already.</summary>
     public ulong Drain()
     {

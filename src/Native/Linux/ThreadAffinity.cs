@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Ringmaster.Native.Linux;
 
 /// <summary>Pins and names the calling thread.</summary>
-internal static unsafe partial class ThreadAffinity
+public static unsafe partial class ThreadAffinity
 {
     private const int PR_SET_NAME = 15;
     private const int MaskBytes = 1024;
@@ -25,7 +25,7 @@ internal static unsafe partial class ThreadAffinity
     }
 
     /// <summary>The CPUs that the calling thread may run on, ascending.</summary>
-    internal static IReadOnlyList<int> Allowed()
+    public static IReadOnlyList<int> Allowed()
     {
         byte* mask = stackalloc byte[MaskBytes];
         new Span<byte>(mask, MaskBytes).Clear();

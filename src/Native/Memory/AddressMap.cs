@@ -13,8 +13,10 @@ internal readonly struct AddressMap
 {
     private readonly AddressRange[] _ranges;
 
-    /// <summary>Takes over an array that is sorted and free of overlaps.</summary>
-    internal AddressMap(AddressRange[] ranges) => _ranges = ranges;
+    private AddressMap(AddressRange[] ranges) => _ranges = ranges;
+
+    /// <summary>Holds no address.</summary>
+    internal static AddressMap None { get; } = new([]);
 
     internal int Count => _ranges.Length;
 
@@ -45,5 +47,27 @@ internal readonly struct AddressMap
         }
 
         return -1;
+    }
+
+    /// <summary>The map of one kind of address of mapped regions.</summary>
+    /// <param name="regions">In any order.</param>
+    /// <param name="start">The address of a region's first byte.</param>
+    /// <param name="kind">For the message: <c>guest addresses</c>.</param>
+    /// <exception cref="GuestMemoryException">Two of them overlap.</exception>
+    internal static unsafe AddressMap Of(MemoryRegion[] regions, Func<MemoryRegionLayout, ulong> start, string kind)
+    {
+        MemoryRegion[] sorted = [.. regions.OrderBy(region => start(region.Layout))];
+        for (int i = 1; i < sorted.Length; i++)
+        {
+            MemoryRegionLayout before = sorted[i - 1].Layout;
+            MemoryRegionLayout layout = sorted[i].Layout;
+            if (start(layout) - start(before) < before.Size)
+            {
+                throw new GuestMemoryException(layout, $"its {kind} overlap those of the region guest 0x{before.GuestAddress:x}");
+            }
+        }
+
+        return new AddressMap(Array.ConvertAll(
+            sorted, region => new AddressRange(start(region.Layout), region.Layout.Size, region.Host)));
     }
 }

@@ -20,7 +20,7 @@ public sealed unsafe class GuestMemory
     private readonly MemoryRegion[] _regions;
     private readonly AddressMap _guest;
     private readonly AddressMap _user;
-    private int _references = 1;
+    private ReferenceCount _references = new();
     private bool _faulted;
     private long _faultsSeen; // the first fault in the process is number 1
 
@@ -34,7 +34,7 @@ public sealed unsafe class GuestMemory
     }
 
     /// <summary>No memory at all. It needs no reference counting: retaining and releasing it does nothing.</summary>
-    public static GuestMemory Empty { get; } = new([], new AddressMap([]), new AddressMap([]));
+    public static GuestMemory Empty { get; } = new([], AddressMap.None, AddressMap.None);
 
     /// <summary>The regions in the order in which the front-end named them.</summary>
     public IReadOnlyList<MemoryRegionLayout> Regions { get; }
@@ -102,12 +102,11 @@ public sealed unsafe class GuestMemory
         MemoryRegion added = MemoryRegion.Map(layout, file);
         try
         {
-            return Share([.. _regions, added], added);
+            return Share([.. _regions, added]);
         }
-        catch
+        finally
         {
             added.Release();
-            throw;
         }
     }
 
@@ -119,7 +118,7 @@ public sealed unsafe class GuestMemory
     {
         int index = Array.FindIndex(_regions, region => region.Layout with { MmapOffset = layout.MmapOffset } == layout);
         return index >= 0
-            ? Share([.. _regions[..index], .. _regions[(index + 1)..]], null)
+            ? Share([.. _regions[..index], .. _regions[(index + 1)..]])
             : throw new GuestMemoryException(layout, "the table has no such region");
     }
 
@@ -127,9 +126,9 @@ public sealed unsafe class GuestMemory
     /// <exception cref="ObjectDisposedException">The last reference has gone.</exception>
     public void Retain()
     {
-        if (_regions.Length > 0 && !TryRetain())
+        if (_regions.Length > 0)
         {
-            throw new ObjectDisposedException(nameof(GuestMemory));
+            _references.Retain(this);
         }
     }
 
@@ -137,18 +136,7 @@ public sealed unsafe class GuestMemory
     /// <exception cref="InvalidOperationException">More was released than retained.</exception>
     public void Release()
     {
-        if (_regions.Length == 0)
-        {
-            return;
-        }
-
-        int left = Interlocked.Decrement(ref _references);
-        if (left < 0)
-        {
-            throw new InvalidOperationException("Guest memory was released more often than retained.");
-        }
-
-        if (left == 0)
+        if (_regions.Length > 0 && _references.Release())
         {
             Array.ForEach(_regions, region => region.Release());
         }
@@ -185,6 +173,24 @@ public sealed unsafe class GuestMemory
         host = hit.Host + offset;
         available = Math.Min(length, hit.Size - offset);
         return true;
+    }
+
+    /// <summary>The guest-physical address of a byte that the front-end names by its own address. Not for the hot path.</summary>
+    /// <returns>False when no region holds it.</returns>
+    internal bool TryToGuestAddress(ulong userAddress, out ulong guestAddress)
+    {
+        foreach (MemoryRegion region in _regions)
+        {
+            ulong offset = userAddress - region.Layout.UserAddress; // an address below the start becomes an offset beyond every size
+            if (offset < region.Layout.Size)
+            {
+                guestAddress = region.Layout.GuestAddress + offset;
+                return true;
+            }
+        }
+
+        guestAddress = 0;
+        return false;
     }
 
     /// <summary>
@@ -234,31 +240,14 @@ public sealed unsafe class GuestMemory
         return _faulted;
     }
 
-    private bool TryRetain()
-    {
-        int seen = Volatile.Read(ref _references);
-        while (seen > 0)
-        {
-            int before = Interlocked.CompareExchange(ref _references, seen + 1, seen);
-            if (before == seen)
-            {
-                return true;
-            }
-
-            seen = before;
-        }
-
-        return false;
-    }
-
-    /// <summary>A snapshot of regions of which all but <paramref name="own"/> are still to be retained.</summary>
-    private GuestMemory Share(MemoryRegion[] regions, MemoryRegion? own)
+    /// <summary>A snapshot with references of its own to the regions, all of which somebody else holds meanwhile.</summary>
+    private GuestMemory Share(MemoryRegion[] regions)
     {
         Retain();
         try
         {
             GuestMemory built = Build(regions);
-            Array.ForEach(regions, region => RetainUnless(region, own));
+            Array.ForEach(regions, region => region.Retain());
             return built;
         }
         finally
@@ -267,34 +256,10 @@ public sealed unsafe class GuestMemory
         }
     }
 
-    private static void RetainUnless(MemoryRegion region, MemoryRegion? own)
-    {
-        if (region != own)
-        {
-            region.Retain();
-        }
-    }
-
     private static GuestMemory Build(MemoryRegion[] regions) => regions.Length == 0
         ? Empty
         : new GuestMemory(
             regions,
-            Sorted(regions, layout => layout.GuestAddress, "guest addresses"),
-            Sorted(regions, layout => layout.UserAddress, "user addresses"));
-
-    private static AddressMap Sorted(MemoryRegion[] regions, Func<MemoryRegionLayout, ulong> start, string kind)
-    {
-        MemoryRegion[] sorted = [.. regions.OrderBy(region => start(region.Layout))];
-        for (int i = 1; i < sorted.Length; i++)
-        {
-            MemoryRegionLayout before = sorted[i - 1].Layout;
-            MemoryRegionLayout layout = sorted[i].Layout;
-            if (start(layout) - start(before) < before.Size)
-            {
-                throw new GuestMemoryException(layout, $"its {kind} overlap those of the region at guest 0x{before.GuestAddress:x}");
-            }
-        }
-
-        return new AddressMap(Array.ConvertAll(sorted, region => new AddressRange(start(region.Layout), region.Layout.Size, region.Host)));
-    }
+            AddressMap.Of(regions, layout => layout.GuestAddress, "guest addresses"),
+            AddressMap.Of(regions, layout => layout.UserAddress, "user addresses"));
 }

@@ -33,7 +33,8 @@ internal static unsafe partial class MemoryCalls
     internal static IoResult Protect(byte* address, ulong length, int protection) =>
         Sys.Result(mprotect(address, (nuint)length, protection));
 
-    internal static IoResult Advise(byte* address, ulong length, int advice) => Sys.Result(madvise(address, (nuint)length, advice));
+    internal static IoResult Advise(byte* address, ulong length, int advice) =>
+        Sys.Result(madvise(address, (nuint)length, advice));
 
     internal static IoResult FileFlags(int fd) => Sys.Result(fcntl(fd, GetFlags, 0));
 

@@ -9,7 +9,7 @@ namespace Ringmaster.Native.Memory;
 internal sealed unsafe class MemoryRegion
 {
     private readonly FileMapping _mapping;
-    private int _references = 1;
+    private ReferenceCount _references = new();
 
     private MemoryRegion(MemoryRegionLayout layout, FileMapping mapping)
     {
@@ -34,11 +34,11 @@ internal sealed unsafe class MemoryRegion
         return mapping is null ? throw new GuestMemoryException(layout, reason!) : new MemoryRegion(layout, mapping);
     }
 
-    internal void Retain() => Interlocked.Increment(ref _references);
+    internal void Retain() => _references.Retain(this);
 
     internal void Release()
     {
-        if (Interlocked.Decrement(ref _references) == 0)
+        if (_references.Release())
         {
             _mapping.Dispose();
         }

@@ -12,8 +12,8 @@ namespace Ringmaster.Native.Memory;
 /// </summary>
 /// <remarks>
 /// <list type="bullet">
-/// <item>Installed once, with the first registration, over the runtime's handler and with its mask and flags; every other SIGBUS goes
-/// on to that.</item>
+/// <item>Installed once, with the first registration, over the runtime's handler and with its mask and flags; every other
+/// SIGBUS goes on to that.</item>
 /// <item>The page replaced is the mapping's own (a huge page cannot be cut). When the process has no mapping left to split
 /// with, the whole mapping is replaced.</item>
 /// <item>Two threads that touch one lost page both replace it; what the first wrote in between is lost with it.</item>
@@ -28,13 +28,13 @@ internal static unsafe partial class SigbusGuard
     private const int SigInfo = 0x4;
     private const nint SigIgnore = 1;
 
-    private static readonly Lock _gate = new();
-    private static readonly Stack<int> _freeSlots = new();
-    private static readonly SigbusTable* _table = Install(SigbusHandlerCode.Native, out _problem);
-    private static readonly string? _problem;
+    private static readonly Lock Gate = new();
+    private static readonly Stack<int> FreeSlots = new();
+    private static readonly SigbusTable* Table = Install(SigbusHandlerCode.Native, out WhyNot);
+    private static readonly string? WhyNot;
 
     /// <summary>Why lost memory would end the process after all; null when the handler is in place.</summary>
-    internal static string? Problem => _problem;
+    internal static string? Problem => WhyNot;
 
     /// <summary>
     /// How often the handler has replaced memory since the process began. As long as it does not move no mapping has faulted
@@ -43,7 +43,7 @@ internal static unsafe partial class SigbusGuard
     internal static long Faults
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => _table == null ? 0 : Volatile.Read(ref _table->Faults);
+        get => Table == null ? 0 : Volatile.Read(ref Table->Faults);
     }
 
     /// <summary>Guards a mapping. It must stay mapped until <see cref="Unregister"/>.</summary>
@@ -53,16 +53,16 @@ internal static unsafe partial class SigbusGuard
     /// <returns>The mapping's slot, or null when no slot is left or there is no handler (<see cref="Problem"/>).</returns>
     internal static SigbusSlot* Register(byte* start, ulong length, ulong pageSize)
     {
-        lock (_gate)
+        lock (Gate)
         {
-            if (_table == null || !TryTakeSlot(out int index))
+            if (Table == null || !TryTakeSlot(out int index))
             {
                 return null;
             }
 
             SigbusSlot* slot = SlotAt(index);
             Change(slot, (ulong)start, length, pageSize);
-            _table->SlotsInUse = Math.Max(_table->SlotsInUse, index + 1);
+            Table->SlotsInUse = Math.Max(Table->SlotsInUse, index + 1);
             return slot;
         }
     }
@@ -71,11 +71,11 @@ internal static unsafe partial class SigbusGuard
     /// <returns>Whether the mapping had faulted.</returns>
     internal static bool Unregister(SigbusSlot* slot)
     {
-        lock (_gate)
+        lock (Gate)
         {
             bool faulted = Volatile.Read(ref slot->Faulted) != 0;
             Change(slot, 0, 0, 0);
-            _freeSlots.Push((int)(slot - SlotAt(0)));
+            FreeSlots.Push((int)(slot - SlotAt(0)));
             return faulted;
         }
     }
@@ -94,16 +94,16 @@ internal static unsafe partial class SigbusGuard
 
     private static bool TryTakeSlot(out int index)
     {
-        if (_freeSlots.TryPop(out index))
+        if (FreeSlots.TryPop(out index))
         {
             return true;
         }
 
-        index = (int)_table->SlotsInUse;
+        index = (int)Table->SlotsInUse;
         return index < SigbusTable.Slots;
     }
 
-    private static SigbusSlot* SlotAt(int index) => (SigbusSlot*)(_table + 1) + index;
+    private static SigbusSlot* SlotAt(int index) => (SigbusSlot*)(Table + 1) + index;
 
     /// <summary>Code and table are one mapping that lives as long as the process; the code part ends up executable.</summary>
     private static SigbusTable* Install(ReadOnlySpan<byte> code, out string? problem)

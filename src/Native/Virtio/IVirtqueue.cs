@@ -18,11 +18,11 @@ internal interface IVirtqueue<TSelf>
 {
     /// <summary>Attaches to a ring in guest memory, at the place where it is to go on.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
-    static abstract string? TryAttach(RingPlan plan, GuestMemory memory, out TSelf ring);
+    static abstract string? TryAttach(RingPlan plan, GuestView view, out TSelf ring);
 
-    /// <summary>Attaches again, after memory, addresses or features changed while the ring ran; its indices go on.</summary>
+    /// <summary>Attaches again, after memory, log, addresses or features changed while the ring ran; its indices go on.</summary>
     /// <returns>Null on success, else why the ring cannot go on; it is then unchanged.</returns>
-    string? TryReattach(RingPlan plan, GuestMemory memory);
+    string? TryReattach(RingPlan plan, GuestView view);
 
     /// <summary>Takes the next available chain.</summary>
     /// <param name="space">Receives the chain's buffers.</param>

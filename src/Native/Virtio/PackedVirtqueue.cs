@@ -34,6 +34,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     private readonly bool _indirectAllowed;
     private readonly bool _inOrder;
     private readonly UsedDescriptor[] _used;
+    private readonly RingLog _log;
     private TranslationCache _memory;
 
     private int _next;
@@ -43,7 +44,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     private int _usedCount;
     private bool _everCalled;
 
-    private PackedVirtqueue(in PackedRingAddresses addresses, RingPlan plan, GuestMemory memory, int position)
+    private PackedVirtqueue(in PackedRingAddresses addresses, RingPlan plan, GuestView view, int position)
     {
         _descriptors = addresses.Descriptors;
         _driverEvent = addresses.DriverEvent;
@@ -53,7 +54,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
         _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
         _used = new UsedDescriptor[plan.Size];
-        _memory = new TranslationCache(memory);
+        _log = new RingLog(plan, view);
+        _memory = new TranslationCache(view.Memory);
         _next = position;
         _nextUsed = position;
         _published = position;
@@ -66,10 +68,10 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     /// DPDK sets and reports the lower half alone, so the upper half counts only where it makes sense: no more than one lap
     /// behind, and its slot still available.
     /// </remarks>
-    public static string? TryAttach(RingPlan plan, GuestMemory memory, out PackedVirtqueue ring)
+    public static string? TryAttach(RingPlan plan, GuestView view, out PackedVirtqueue ring)
     {
         ring = default;
-        string? problem = PackedRingAddresses.Translate(plan, memory, out PackedRingAddresses addresses);
+        string? problem = PackedRingAddresses.Translate(plan, view.Memory, out PackedRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -80,20 +82,20 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             return $"the base 0x{plan.Base:x} is beyond a ring of {plan.Size} descriptors";
         }
 
-        ring = new PackedVirtqueue(in addresses, plan, memory, available);
+        ring = new PackedVirtqueue(in addresses, plan, view, available);
         if (PackedPosition.TryDecode((ushort)(plan.Base >> 16), plan.Size, out int used)
             && PackedPosition.Distance(used, available, plan.Size) <= plan.Size
             && ring.IsAvailable(used))
         {
-            ring = new PackedVirtqueue(in addresses, plan, memory, used);
+            ring = new PackedVirtqueue(in addresses, plan, view, used);
         }
 
         return null;
     }
 
-    public string? TryReattach(RingPlan plan, GuestMemory memory)
+    public string? TryReattach(RingPlan plan, GuestView view)
     {
-        string? problem = PackedRingAddresses.Translate(plan, memory, out PackedRingAddresses addresses);
+        string? problem = PackedRingAddresses.Translate(plan, view.Memory, out PackedRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -104,7 +106,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             return "the size or format of a packed ring changed while it ran";
         }
 
-        PackedVirtqueue moved = new(in addresses, plan, memory, _published);
+        PackedVirtqueue moved = new(in addresses, plan, view, _published);
         moved._called = _called;
         moved._everCalled = _everCalled;
         this = moved;
@@ -183,9 +185,12 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             TailOf(_used[i].Index) = _used[i].Tail.Word;
         }
 
+        MarkUsed(1, _usedCount);
+
         // Release: the rest of the batch, and the frames that it stands for, are visible before the first used descriptor,
         // which the driver reads first: it sees the batch at once.
         Volatile.Write(ref TailOf(_used[0].Index), _used[0].Tail.Word);
+        MarkUsed(0, 1);
         _usedCount = 0;
         _published = _nextUsed;
     }
@@ -215,8 +220,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         };
     }
 
-    // Release only by convention: nothing depends on when the driver learns that kicks are not needed.
-    public readonly void SuppressKicks() => Volatile.Write(ref *_deviceEvent, new RingEvent(0, RingEventMode.Disable).Word);
+    // Nothing depends on when the driver learns that kicks are not needed.
+    public readonly void SuppressKicks() => WriteWish(new RingEvent(0, RingEventMode.Disable));
 
     public readonly bool RequestKicks(int ahead)
     {
@@ -224,7 +229,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         RingEvent wish = _eventIndex
             ? new RingEvent(PackedPosition.Encode(at, _size), RingEventMode.AtPosition)
             : new RingEvent(0, RingEventMode.Enable);
-        Volatile.Write(ref *_deviceEvent, wish.Word);
+        WriteWish(wish);
 
         // Full barrier: the wish is visible before the slot is read again; a chain added before the driver saw the wish is
         // found here, one added after it is kicked.
@@ -239,6 +244,24 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
 
     private readonly bool IsAvailable(PackedTail tail, int position) =>
         (tail.Flags & StateBits) == (PackedPosition.Wrap(position, _size) ? DescriptorFlags.Available : DescriptorFlags.Used);
+
+    private readonly void WriteWish(RingEvent wish)
+    {
+        Volatile.Write(ref *_deviceEvent, wish.Word);
+        if (_log.On)
+        {
+            _log.MarkDevicePart(0, sizeof(uint));
+        }
+    }
+
+    /// <summary>Marks some of the used descriptors of a batch in the log.</summary>
+    private readonly void MarkUsed(int from, int to)
+    {
+        for (int i = from; _log.On && i < to; i++)
+        {
+            _log.MarkDescriptors((ulong)_used[i].Index * PackedDescriptor.Size, PackedDescriptor.Size);
+        }
+    }
 
     private void Collect(ushort id, uint written, int slots)
     {

@@ -18,6 +18,9 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
 {
     private const ushort NoInterrupt = 1;
     private const ushort NoNotify = 1;
+    private const int UsedIndexOffset = 2;
+    private const int ElementsOffset = 4;
+    private const int ElementSize = 8;
 
     private readonly SplitDescriptor* _descriptors;
     private readonly ushort* _available;
@@ -29,6 +32,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private readonly bool _eventIndex;
     private readonly bool _indirectAllowed;
     private readonly bool _inOrder;
+    private readonly RingLog _log;
     private TranslationCache _memory;
 
     private ushort _nextAvailable;
@@ -38,7 +42,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private ushort _called;
     private bool _everCalled;
 
-    private SplitVirtqueue(in SplitRingAddresses addresses, RingPlan plan, GuestMemory memory)
+    private SplitVirtqueue(in SplitRingAddresses addresses, RingPlan plan, GuestView view)
     {
         _descriptors = addresses.Descriptors;
         _available = (ushort*)addresses.Available;
@@ -46,11 +50,12 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         _size = plan.Size;
         _mask = (ushort)(plan.Size - 1);
         _usedEvent = _available + 2 + _size;
-        _availableEvent = (ushort*)(_used + 4 + (8 * _size));
+        _availableEvent = (ushort*)(_used + ElementsOffset + (ElementSize * _size));
         _eventIndex = plan.Features.HasFlag(VirtioFeatures.EventIdx);
         _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
         _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
-        _memory = new TranslationCache(memory);
+        _log = new RingLog(plan, view);
+        _memory = new TranslationCache(view.Memory);
     }
 
     /// <inheritdoc/>
@@ -58,24 +63,24 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     /// The ring goes on from the used index that the driver sees, whatever the plan's base says: chains are returned in
     /// the order taken, so all before it are done and all after it are not.
     /// </remarks>
-    public static string? TryAttach(RingPlan plan, GuestMemory memory, out SplitVirtqueue ring)
+    public static string? TryAttach(RingPlan plan, GuestView view, out SplitVirtqueue ring)
     {
-        string? problem = SplitRingAddresses.Translate(plan, memory, out SplitRingAddresses addresses);
+        string? problem = SplitRingAddresses.Translate(plan, view.Memory, out SplitRingAddresses addresses);
         if (problem is not null)
         {
             ring = default;
             return problem;
         }
 
-        ring = new SplitVirtqueue(addresses, plan, memory);
+        ring = new SplitVirtqueue(addresses, plan, view);
         ushort used = Volatile.Read(ref ring.UsedIndex);
         ring.SetPosition(used);
         return null;
     }
 
-    public string? TryReattach(RingPlan plan, GuestMemory memory)
+    public string? TryReattach(RingPlan plan, GuestView view)
     {
-        string? problem = SplitRingAddresses.Translate(plan, memory, out SplitRingAddresses addresses);
+        string? problem = SplitRingAddresses.Translate(plan, view.Memory, out SplitRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -86,7 +91,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             return "the size or format of a split ring changed while it ran";
         }
 
-        SplitVirtqueue moved = new(addresses, plan, memory);
+        SplitVirtqueue moved = new(addresses, plan, view);
         moved.SetPosition(_published);
         moved._called = _called;
         moved._everCalled = _everCalled;
@@ -104,7 +109,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
 
     private readonly ref ushort UsedFlags => ref *(ushort*)_used;
 
-    private readonly ref ushort UsedIndex => ref *(ushort*)(_used + 2);
+    private readonly ref ushort UsedIndex => ref *(ushort*)(_used + UsedIndexOffset);
 
     public PopStatus TryPop(VectorSpace space, bool deviceWrites, out Chain chain)
     {
@@ -141,7 +146,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Use(in Chain chain, uint written)
     {
-        uint* element = (uint*)(_used + 4 + (8 * (_nextUsed & _mask)));
+        uint* element = (uint*)(_used + ElementsOffset + (ElementSize * (_nextUsed & _mask)));
         element[0] = chain.Id;
         element[1] = written;
         _nextUsed++;
@@ -171,9 +176,15 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             return;
         }
 
+        if (_log.On)
+        {
+            MarkUsedElements();
+        }
+
         // Release: the used elements, and the frames they stand for, are visible before the index that covers them.
         Volatile.Write(ref UsedIndex, _nextUsed);
         _published = _nextUsed;
+        MarkWritten(UsedIndexOffset);
     }
 
     public bool MustCall()
@@ -204,6 +215,7 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         if (!_eventIndex)
         {
             Volatile.Write(ref UsedFlags, NoNotify);
+            MarkWritten(0);
         }
     }
 
@@ -213,10 +225,12 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         if (_eventIndex)
         {
             Volatile.Write(ref *_availableEvent, at);
+            MarkWritten(ElementsOffset + (ElementSize * (ulong)_size));
         }
         else
         {
             Volatile.Write(ref UsedFlags, 0);
+            MarkWritten(0);
         }
 
         // Full barrier: the wish is visible before the available index is read again; a chain added before the driver saw
@@ -228,6 +242,25 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     /// <summary>True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section 2.7.10).</summary>
     internal static bool Crossed(ushort eventIndex, ushort now, ushort since) =>
         (ushort)(now - eventIndex - 1) < (ushort)(now - since);
+
+    /// <summary>Marks one of the used ring's 16-bit fields in the log.</summary>
+    private readonly void MarkWritten(ulong offset)
+    {
+        if (_log.On)
+        {
+            _log.MarkDevicePart(offset, sizeof(ushort));
+        }
+    }
+
+    /// <summary>Marks the elements of a batch in the log: one run of them, or two where the ring ends in between.</summary>
+    private readonly void MarkUsedElements()
+    {
+        int first = _published & _mask;
+        int count = (ushort)(_nextUsed - _published);
+        int run = Math.Min(count, _size - first);
+        _log.MarkDevicePart(ElementsOffset + (ElementSize * (ulong)first), ElementSize * (ulong)run);
+        _log.MarkDevicePart(ElementsOffset, ElementSize * (ulong)(count - run));
+    }
 
     private void SetPosition(ushort index)
     {

@@ -74,7 +74,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         NativeMemory.Free(_frames);
     }
 
-    private protected override string? Reattach(RingPlan plan, GuestMemory memory) => _ring.TryReattach(plan, memory);
+    private protected override string? Reattach(RingPlan plan, GuestView view) => _ring.TryReattach(plan, view);
 
     private int PopBatch(out int frames)
     {

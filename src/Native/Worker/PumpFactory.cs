@@ -8,21 +8,21 @@ internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters cou
 {
     /// <summary>Attaches to a ring and wraps it in its pump.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
-    internal string? Create(RingSide side, RingPlan plan, GuestMemory memory, out RingPump? pump) =>
+    internal string? Create(RingSide side, RingPlan plan, GuestView view, out RingPump? pump) =>
         plan.Features.HasFlag(VirtioFeatures.RingPacked)
-            ? Create<PackedVirtqueue>(side, plan, memory, out pump)
-            : Create<SplitVirtqueue>(side, plan, memory, out pump);
+            ? Create<PackedVirtqueue>(side, plan, view, out pump)
+            : Create<SplitVirtqueue>(side, plan, view, out pump);
 
-    private string? Create<TRing>(RingSide side, RingPlan plan, GuestMemory memory, out RingPump? pump)
+    private string? Create<TRing>(RingSide side, RingPlan plan, GuestView view, out RingPump? pump)
         where TRing : struct, IVirtqueue<TRing>
     {
         pump = null;
-        string? problem = TRing.TryAttach(plan, memory, out TRing ring);
+        string? problem = TRing.TryAttach(plan, view, out TRing ring);
         if (problem is null)
         {
             pump = side == RingSide.Tx
                 ? new GuestToTap<TRing>(ring, plan, io, tap, counters)
-                : new TapToGuest<TRing>(ring, plan, io, tap, counters);
+                : new TapToGuest<TRing>(ring, plan, view, io, tap, counters);
         }
 
         return problem;

@@ -30,6 +30,13 @@ public sealed record RingPlan
     /// <summary>The acknowledged device features.</summary>
     public required VirtioFeatures Features { get; init; }
 
+    /// <summary>
+    /// Where the used ring (packed: the device event suppression) lies by guest address, when what is written to the ring is
+    /// to be marked in the log (VHOST_VRING_F_LOG); else null. What is written to receive buffers is marked when
+    /// <see cref="Features"/> has LOG_ALL.
+    /// </summary>
+    public ulong? LogUsed { get; init; }
+
     /// <summary>False: started but disabled (transmit is drained and discarded, receive gets nothing).</summary>
     public required bool Enabled { get; init; }
 

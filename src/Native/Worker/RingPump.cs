@@ -58,19 +58,19 @@ internal abstract class RingPump : IDisposable
     /// <summary>After the worker woke: tells the driver that kicks are not needed while it is busy.</summary>
     internal abstract void Awake();
 
-    /// <summary>Takes over a changed plan or memory table. On failure <see cref="Broken"/> says why.</summary>
-    internal void Update(RingPlan plan, GuestMemory memory)
+    /// <summary>Takes over a changed plan, memory table or log. On failure <see cref="Broken"/> says why.</summary>
+    internal void Update(RingPlan plan, GuestView view)
     {
         _call?.Dispose();
         _call = plan.Call?.Lease();
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
-        Broken ??= Reattach(plan, memory);
+        Broken ??= Reattach(plan, view);
     }
 
     public virtual void Dispose() => _call?.Dispose();
 
-    private protected abstract string? Reattach(RingPlan plan, GuestMemory memory);
+    private protected abstract string? Reattach(RingPlan plan, GuestView view);
 
     /// <summary>Calls the driver. A call fd that is full is signalled already; one that fails costs only the call.</summary>
     private protected void Call()

@@ -22,9 +22,9 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
 
     /// <summary>Takes up a ring that does not run.</summary>
     /// <returns>Null on success, else why it cannot run; nothing is held then.</returns>
-    internal string? Start(RingPlan plan, GuestMemory memory, PumpFactory factory)
+    internal string? Start(RingPlan plan, GuestView view, PumpFactory factory)
     {
-        string? problem = factory.Create(Side, plan, memory, out RingPump? pump);
+        string? problem = factory.Create(Side, plan, view, out RingPump? pump);
         if (problem is not null)
         {
             return problem;
@@ -45,16 +45,16 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
 
     /// <summary>Changes a running ring; afterwards <see cref="RingPump.Broken"/> may be set.</summary>
     /// <returns>Null, or why the ring cannot go on.</returns>
-    internal string? Update(RingPlan plan, GuestMemory memory)
+    internal string? Update(RingPlan plan, GuestView view)
     {
         bool otherKick = !ReferenceEquals(plan.Kick, _plan!.Kick);
         _plan = plan;
-        Pump!.Update(plan, memory);
+        Pump!.Update(plan, view);
         return Pump.Broken ?? (otherKick ? WatchKick(plan.Kick) : null);
     }
 
-    /// <summary>The same plan on another memory table.</summary>
-    internal string? Remap(GuestMemory memory) => Update(_plan!, memory);
+    /// <summary>The same plan on another memory table or log.</summary>
+    internal string? ChangeView(GuestView view) => Update(_plan!, view);
 
     /// <summary>Lets go of the ring.</summary>
     /// <returns>Where it stood, or null when it did not run.</returns>

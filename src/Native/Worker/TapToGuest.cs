@@ -20,7 +20,7 @@ namespace Ringmaster.Native.Worker;
 /// </list>
 /// Between two runs every chain popped has been returned or rewound; only a held frame is kept.
 /// </summary>
-internal sealed unsafe class TapToGuest<TRing> : RingPump
+internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     where TRing : struct, IVirtqueue<TRing>
 {
     private const int MaxChains = 1024;
@@ -38,6 +38,7 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
     // One scratch buffer a read, and one for the held frame. Pages that are never spilled into are never touched.
     private readonly byte* _scratch = (byte*)NativeMemory.Alloc(MaxBatch + 1, ScratchSize);
     private TRing _ring;
+    private DirtyLog? _log;
     private bool _mergeable;
     private int _popped;
     private int _next;
@@ -48,12 +49,13 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
     private int _heldTries;
     private int _heldAhead;
 
-    internal TapToGuest(TRing ring, RingPlan plan, TapIo io, TapReadiness tap, WorkerCounters counters)
+    internal TapToGuest(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
         : base(plan, io, counters)
     {
         _ring = ring;
         _tap = tap;
         _mergeable = plan.Features.HasFlag(VirtioFeatures.MrgRxbuf);
+        _log = LogOf(plan, view);
     }
 
     internal override uint Base => _ring.Base;
@@ -112,10 +114,11 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
         NativeMemory.Free(_scratch);
     }
 
-    private protected override string? Reattach(RingPlan plan, GuestMemory memory)
+    private protected override string? Reattach(RingPlan plan, GuestView view)
     {
         _mergeable = plan.Features.HasFlag(VirtioFeatures.MrgRxbuf);
-        return _ring.TryReattach(plan, memory);
+        _log = LogOf(plan, view);
+        return _ring.TryReattach(plan, view);
     }
 
     private bool ReadBatch()
@@ -331,6 +334,11 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
         ref FrameIo frame = ref _frames[read];
         byte* to = Scratch(read);
         int left = Math.Min(frame.Result, frame.Limit);
+        if (_log is not null)
+        {
+            MarkWritten((int)(frame.Vectors - _space.Vectors), left);
+        }
+
         for (IoVec* vector = frame.Vectors; left > 0; vector++)
         {
             int part = (int)Math.Min((nuint)left, vector->Length);
@@ -473,6 +481,11 @@ internal sealed unsafe class TapToGuest<TRing> : RingPump
             int written = used.Status == PopStatus.BadChain ? 0 : (int)Math.Min((ulong)left, used.Length);
             left -= written;
             Counters.Add(WorkerCounter.RxBadChains, used.Status == PopStatus.BadChain ? 1 : 0);
+            if (_log is not null)
+            {
+                MarkWritten(used.FirstVector, written);
+            }
+
             _ring.Use(in used, (uint)written);
         }
 

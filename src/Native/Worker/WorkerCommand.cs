@@ -21,6 +21,12 @@ public abstract record WorkerCommand
 /// </summary>
 public sealed record ReplaceMemory(GuestMemory Memory) : WorkerCommand;
 
+/// <summary>
+/// Switches to another log of what is written to guest memory, or to none. The worker takes its own reference to the new log and
+/// releases the one to the old before it answers; from then on it marks nothing in the old one.
+/// </summary>
+public sealed record SetLog(DirtyLog? Log) : WorkerCommand;
+
 /// <summary>Starts a ring that is stopped; looks at once for buffers already there.</summary>
 public sealed record StartRing(RingSide Side, RingPlan Plan) : WorkerCommand;
 

@@ -25,6 +25,11 @@ internal sealed partial class WorkerLoop
                 Done(command);
                 GiveUpBroken();
                 break;
+            case SetLog set:
+                SwitchLog(set.Log);
+                Done(command);
+                GiveUpBroken();
+                break;
             case StartRing start:
                 Start(start);
                 break;
@@ -63,7 +68,7 @@ internal sealed partial class WorkerLoop
     {
         RingSlot slot = Slot(start.Side);
         slot.Stop();
-        string? problem = slot.Start(start.Plan, _memory, _factory!);
+        string? problem = slot.Start(start.Plan, _view, _factory!);
         Done(start);
         if (problem is not null)
         {
@@ -76,7 +81,7 @@ internal sealed partial class WorkerLoop
     private void Update(UpdateRing update)
     {
         RingSlot slot = Slot(update.Side);
-        string? problem = slot.Pump is null ? null : slot.Update(update.Plan, _memory);
+        string? problem = slot.Pump is null ? null : slot.Update(update.Plan, _view);
         Done(update);
         if (problem is not null)
         {
@@ -87,18 +92,32 @@ internal sealed partial class WorkerLoop
     private void Replace(GuestMemory memory)
     {
         memory.Retain();
-        GuestMemory old = _memory;
-        _memory = memory;
-        Remap(_rx);
-        Remap(_tx);
+        GuestMemory old = _view.Memory;
+        ChangeView(_view with { Memory = memory });
         old.Release();
     }
 
-    private void Remap(RingSlot slot)
+    private void SwitchLog(DirtyLog? log)
     {
-        if (slot.Pump is not null)
+        log?.Retain();
+        DirtyLog? old = _view.Log;
+        ChangeView(_view with { Log = log });
+        old?.Release();
+    }
+
+    /// <summary>
+    /// Hands the rings what they see of the guest from now on. A ring that cannot go on with it keeps pointers to the old;
+    /// it is broken and is not run again.
+    /// </summary>
+    private void ChangeView(GuestView view)
+    {
+        _view = view;
+        foreach (RingSlot slot in (ReadOnlySpan<RingSlot>)[_rx, _tx])
         {
-            slot.Remap(_memory);
+            if (slot.Pump is not null)
+            {
+                slot.ChangeView(view);
+            }
         }
     }
 

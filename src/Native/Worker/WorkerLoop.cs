@@ -35,7 +35,7 @@ internal sealed partial class WorkerLoop
     private FdLease? _tapLease;
     private TapIo? _io;
     private PumpFactory? _factory;
-    private GuestMemory _memory = GuestMemory.Empty;
+    private GuestView _view = new(GuestMemory.Empty, Log: null);
     private bool _exit;
 
     internal WorkerLoop(WorkerPlan plan, Mailbox mailbox, Action<WorkerReport> report)
@@ -47,7 +47,7 @@ internal sealed partial class WorkerLoop
         _tx = new RingSlot(RingSide.Tx, WorkerToken.TxKick, _epoll);
         _watched = new WatchedFds(_epoll);
         _busyPoll = (long)(plan.BusyPoll.TotalSeconds * Stopwatch.Frequency);
-        _memory.Retain();
+        _view.Memory.Retain();
     }
 
     /// <summary>Acquires what the thread needs, then works until told to exit. Throws on anything that ends the worker.</summary>
@@ -95,7 +95,8 @@ internal sealed partial class WorkerLoop
         _io?.Dispose();
         _tapLease?.Dispose();
         _epoll.Dispose();
-        _memory.Release();
+        _view.Log?.Release();
+        _view.Memory.Release();
         return bases;
     }
 
@@ -118,7 +119,7 @@ internal sealed partial class WorkerLoop
         }
 
         bool progress = pump.Run();
-        if (pump.Broken is not null || _memory.Faulted)
+        if (pump.Broken is not null || _view.Memory.Faulted)
         {
             GiveUp(slot, pump.Broken ?? "guest memory was cut from under the ring");
             return true;

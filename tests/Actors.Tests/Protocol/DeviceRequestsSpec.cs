@@ -120,7 +120,8 @@ public sealed class DeviceRequestsSpec
     [Fact]
     public void NEEDS_RESET_is_shown_only_where_STATUS_was_negotiated()
     {
-        Conversation session = Negotiated(Profile with { ProtocolFeatures = VhostUserSession.SupportedProtocolFeatures & ~ProtocolFeatures.Status });
+        const ProtocolFeatures others = VhostUserSession.SupportedProtocolFeatures & ~ProtocolFeatures.Status;
+        Conversation session = Negotiated(Profile with { ProtocolFeatures = others });
         session.State = session.State.WithNeedsReset();
         session.Send(RequestCode.GetStatus);
 

@@ -32,13 +32,17 @@ public sealed partial class ProtocolDocumentSpec
     [Fact]
     public void Every_protocol_feature_stands_in_the_document() =>
         Assert.Equal(
-            Enum.GetValues<ProtocolFeatures>().Where(bit => bit != 0).Select(bit => Cells(bit, (ulong)bit, VhostUserSession.SupportedProtocolFeatures.HasFlag(bit))),
+            Enum.GetValues<ProtocolFeatures>()
+                .Where(bit => bit != 0)
+                .Select(bit => Cells(bit, (ulong)bit, VhostUserSession.SupportedProtocolFeatures.HasFlag(bit))),
             Table("Protocol features").Select(row => row[..^1]));
 
     [Fact]
     public void Every_device_feature_stands_in_the_document() =>
         Assert.Equal(
-            Enum.GetValues<VirtioFeatures>().Where(bit => bit != 0).Select(bit => Cells(bit, (ulong)bit, VhostUserSession.SupportedFeatures.HasFlag(bit))),
+            Enum.GetValues<VirtioFeatures>()
+                .Where(bit => bit != 0)
+                .Select(bit => Cells(bit, (ulong)bit, VhostUserSession.SupportedFeatures.HasFlag(bit))),
             Table("Device features").Select(row => row[..^1]));
 
     [Fact]
@@ -55,7 +59,8 @@ public sealed partial class ProtocolDocumentSpec
             return [number, SpecName(code), "-", "-", "-", "-", "-"];
         }
 
-        return [number, SpecName(code), $"{row.Payload}", $"{row.Fds}", Legal(row), Rings(row.Quiet), row.HasReply ? "own" : "on demand"];
+        string reply = row.HasReply ? "own" : "on demand";
+        return [number, SpecName(code), $"{row.Payload}", $"{row.Fds}", Legal(row), Rings(row.Quiet), reply];
     }
 
     private static string[] Cells<T>(T feature, ulong bit, bool offered)
@@ -88,7 +93,8 @@ public sealed partial class ProtocolDocumentSpec
 
     private static string[][] Table(string heading)
     {
-        string section = File.ReadAllText(System.IO.Path.Combine(AppContext.BaseDirectory, Path)).Split($"\n## {heading}\n")[1].Split("\n## ")[0];
+        string document = File.ReadAllText(System.IO.Path.Combine(AppContext.BaseDirectory, Path));
+        string section = document.Split($"\n## {heading}\n")[1].Split("\n## ")[0];
         return
         [
             .. section.Split('\n')

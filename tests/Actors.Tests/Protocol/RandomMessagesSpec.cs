@@ -32,7 +32,8 @@ public sealed class RandomMessagesSpec
         (1, Gen.ULong));
 
     private static readonly Gen<byte[]> Number64 = Small.Select(value => U64(value).ToArray());
-    private static readonly Gen<byte[]> OneRing = Gen.Select(Gen.Int[0, 5], Small, (ring, value) => Ring(ring, (uint)value).ToArray());
+    private static readonly Gen<byte[]> OneRing =
+        Gen.Select(Gen.Int[0, 5], Small, (ring, value) => Ring(ring, (uint)value).ToArray());
     private static readonly Gen<byte[]> OneRegion = Gen.Int[0, 3].Select(i => new SingleMemoryRegion(Layout(i)).ToBytes());
     private static readonly Gen<byte[]> Nothing = Gen.Const(Array.Empty<byte>());
 
@@ -43,19 +44,23 @@ public sealed class RandomMessagesSpec
         Gen.Select(Small, Small, Small, (a, b, c) => new VringAddresses(0, 0, a, b, c, 0).ToBytes());
 
     private static readonly Gen<byte[]> Piece = Gen.Select(
-        Gen.UInt[0, 300], Gen.UInt[0, 256], Gen.UInt[0, 2], (offset, size, flags) => new ConfigPayload(offset, size, flags, new byte[size]).ToBytes());
+        Gen.UInt[0, 300],
+        Gen.UInt[0, 256],
+        Gen.UInt[0, 2],
+        (offset, size, flags) => new ConfigPayload(offset, size, flags, new byte[size]).ToBytes());
 
     private static readonly Gen<byte[]> Payload = Gen.Frequency(
         (6, Number64), (6, OneRing), (4, GoodAddresses), (2, AnyAddresses), (4, Gen.Int[0, 3].Select(Table)), (3, OneRegion),
         (2, Piece), (2, Gen.Byte.Array[0, 64]), (2, Nothing));
 
-    private static readonly Gen<(uint Number, byte[] Payload, int Fds, bool NeedReply)> Junk =
-        Gen.Select(Number, Payload, Gen.Frequency((6, Gen.Const(0)), (6, Gen.Const(1)), (1, Gen.Int[2, 5])), Gen.Bool);
+    private static readonly Gen<Wire> Junk =
+        Gen.Select(Number, Payload, Gen.Frequency((6, Gen.Const(0)), (6, Gen.Const(1)), (1, Gen.Int[2, 5])), Gen.Bool)
+            .Select((number, payload, fds, needReply) => new Wire(number, payload, fds, needReply));
 
-    private static readonly Gen<(uint Number, byte[] Payload, int Fds, bool NeedReply)> WellFormed =
+    private static readonly Gen<Wire> WellFormed =
         Gen.Frequency((4, OneOf(AboutRings)), (1, OneOf(RequestTable.Rows))).SelectMany(Fitting);
 
-    private static readonly Gen<(uint Number, byte[] Payload, int Fds, bool NeedReply)> Message = Gen.Frequency((3, WellFormed), (2, Junk));
+    private static readonly Gen<Wire> Message = Gen.Frequency((3, WellFormed), (2, Junk));
 
     [Fact]
     public void Two_thousand_random_messages_throw_nothing_leak_nothing_and_break_no_rule() =>
@@ -63,17 +68,17 @@ public sealed class RandomMessagesSpec
 
     private static Gen<RequestRow> OneOf(ImmutableArray<RequestRow> rows) => Gen.Int[0, rows.Length - 1].Select(i => rows[i]);
 
-    private static void Run((uint Number, byte[] Payload, int Fds, bool NeedReply)[] messages)
+    private static void Run(Wire[] messages)
     {
         Conversation session = Negotiated();
         List<OwnedFd> all = [];
-        foreach ((uint number, byte[] payload, int count, bool needReply) in messages)
+        foreach (Wire wire in messages)
         {
-            OwnedFd[] fds = [.. Enumerable.Range(0, count).Select(_ => NewFd())];
+            OwnedFd[] fds = [.. Enumerable.Range(0, wire.Fds).Select(_ => NewFd())];
             all.AddRange(fds);
             SessionState old = session.State;
 
-            session.Send(VhostUserMessage.Create((RequestCode)number, payload, fds, needReply));
+            session.Send(VhostUserMessage.Create((RequestCode)wire.Number, wire.Payload, fds, wire.NeedReply));
 
             OwnedFd[] carried = [.. session.Last.Effects.SelectMany(Carried)];
             Assert.All(fds, fd => Assert.True(fd.IsClosed || carried.Contains(fd) || session.State.Fds.Contains(fd)));
@@ -89,19 +94,20 @@ public sealed class RandomMessagesSpec
     }
 
     // What the row asks for, with any values in it, and as many fds as its payload promises.
-    private static Gen<(uint Number, byte[] Payload, int Fds, bool NeedReply)> Fitting(RequestRow row)
+    private static Gen<Wire> Fitting(RequestRow row)
     {
-        int fds = row.Fds.Min;
+        Wire Ask(byte[] payload, int fds) => new((uint)row.Code, payload, fds, NeedReply: true);
         return row.Code switch
         {
-            RequestCode.SetMemTable => Gen.Int[1, 3].Select(count => ((uint)row.Code, Table(count), count, true)),
+            RequestCode.SetMemTable => Gen.Int[1, 3].Select(count => Ask(Table(count), count)),
             RequestCode.SetVringKick or RequestCode.SetVringCall or RequestCode.SetVringErr =>
-                Gen.Select(Gen.Int[0, 4], Gen.Bool, (ring, none) => ((uint)row.Code, Index(ring, none).ToArray(), none ? 0 : 1, true)),
-            RequestCode.SetFeatures => Small.Select(bits => ((uint)row.Code, U64((ulong)Everything ^ bits).ToArray(), 0, true)),
+                Gen.Select(Gen.Int[0, 4], Gen.Bool, (ring, none) => Ask(Index(ring, none).ToArray(), none ? 0 : 1)),
+            RequestCode.SetFeatures => Small.Select(bits => Ask(U64((ulong)Everything ^ bits).ToArray(), 0)),
             RequestCode.SetProtocolFeatures =>
-                Small.Select(bits => ((uint)row.Code, U64((ulong)VhostUserSession.SupportedProtocolFeatures ^ (bits & 7)).ToArray(), 0, true)),
-            RequestCode.SetVringAddr => Gen.Frequency((3, GoodAddresses), (1, AnyAddresses)).Select(bytes => ((uint)row.Code, bytes, fds, true)),
-            _ => Values(row.Payload.Min).Select(bytes => ((uint)row.Code, bytes, fds, true)),
+                Small.Select(bits => Ask(U64((ulong)VhostUserSession.SupportedProtocolFeatures ^ (bits & 7)).ToArray(), 0)),
+            RequestCode.SetVringAddr =>
+                Gen.Frequency((3, GoodAddresses), (1, AnyAddresses)).Select(bytes => Ask(bytes, row.Fds.Min)),
+            _ => Values(row.Payload.Min).Select(bytes => Ask(bytes, row.Fds.Min)),
         };
     }
 
@@ -150,4 +156,6 @@ public sealed class RandomMessagesSpec
 
     private static MemoryRegionLayout Layout(int i) =>
         new((ulong)i * RegionSize, RegionSize, UserAddress + ((ulong)i * RegionSize), 0);
+
+    private sealed record Wire(uint Number, byte[] Payload, int Fds, bool NeedReply);
 }

@@ -9,12 +9,16 @@ namespace Ringmaster.Actors.Tests.Protocol;
 /// <summary>The one rule of refusal: who waits is told, the session lives, every fd has an end.</summary>
 public sealed class RefusalSpec
 {
-    private const uint HighestNumber = 64;
+    private const int HighestNumber = 64;
 
     public static TheoryData<uint> ServedNumbers => [.. RequestTable.Rows.Select(row => (uint)row.Code)];
 
     public static TheoryData<uint> OtherNumbers =>
-        [.. Enumerable.Range(0, (int)HighestNumber).Select(n => (uint)n).Where(n => RequestTable.Find(n) is null), 0x8000_0000, 0xffff_ffff];
+    [
+        .. Enumerable.Range(0, HighestNumber).Select(n => (uint)n).Where(n => RequestTable.Find(n) is null),
+        0x8000_0000,
+        0xffff_ffff,
+    ];
 
     [Theory]
     [MemberData(nameof(OtherNumbers))]
@@ -100,7 +104,8 @@ public sealed class RefusalSpec
 
         session.Send(row.Code, new byte[row.Payload.Min], fds);
 
-        Assert.Equal(row.Gate == Gate.Acknowledged, session.Last.Refusal?.EndsWith("is not negotiated", StringComparison.Ordinal) ?? false);
+        bool refused = session.Last.Refusal?.EndsWith("is not negotiated", StringComparison.Ordinal) ?? false;
+        Assert.Equal(row.Gate == Gate.Acknowledged, refused);
     }
 
     [Fact]

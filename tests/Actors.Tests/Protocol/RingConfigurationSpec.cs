@@ -99,7 +99,8 @@ public sealed class RingConfigurationSpec
         Assert.Null(session.State.Rings[0].Addresses);
     }
 
-    public static TheoryData<string> BadLayouts => ["descriptors reach into available", "available equals used", "used within descriptors", "wraps around"];
+    public static TheoryData<string> BadLayouts =>
+        ["descriptors reach into available", "available equals used", "used within descriptors", "wraps around"];
 
     [Theory]
     [MemberData(nameof(BadLayouts))]
@@ -184,13 +185,31 @@ public sealed class RingConfigurationSpec
     {
         Conversation session = WithMemory();
         session.Send(RequestCode.SetFeatures, U64((ulong)(Everything & ~VirtioFeatures.EventIdx)));
-        VringAddresses tight = Addresses(0) with { Available = UserAddress + 0x1000, Used = UserAddress + 0x1000 + 4 + (2 * 256) };
+        const ulong available = UserAddress + 0x1000;
+        VringAddresses tight = Addresses(0) with { Available = available, Used = available + 4 + (2 * 256) };
         session.Configure(0);
 
         Assert.Equal(0ul, session.Ask(RequestCode.SetVringAddr, tight.ToBytes()));
 
         session.Send(RequestCode.SetFeatures, U64((ulong)Everything));
         Assert.Equal(1ul, session.Ask(RequestCode.SetVringAddr, tight.ToBytes()));
+    }
+
+    [Fact]
+    public void Features_that_a_running_ring_has_no_room_for_are_refused_and_it_runs_on()
+    {
+        const VirtioFeatures without = Everything & ~VirtioFeatures.EventIdx;
+        const ulong available = UserAddress + 0x1000;
+        Conversation session = WithMemory();
+        session.Send(RequestCode.SetFeatures, U64((ulong)without));
+        session.Configure(0);
+        VringAddresses tight = Addresses(0) with { Available = available, Used = available + 4 + (2 * 256) };
+        session.Send(RequestCode.SetVringAddr, tight.ToBytes());
+        session.Send(RequestCode.SetVringKick, Index(0), NewFd());
+
+        Assert.Equal(1ul, session.Ask(RequestCode.SetFeatures, U64((ulong)Everything)));
+
+        Assert.Equal(without, session.Plan(0)!.Features);
     }
 
     [Theory]

@@ -4,6 +4,7 @@ using Ringmaster.Native.Tap;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
 using static Ringmaster.Actors.Tests.Protocol.Conversation;
+using static Ringmaster.Native.VhostUser.RequestCode;
 
 namespace Ringmaster.Actors.Tests.Protocol;
 
@@ -12,126 +13,132 @@ public sealed class SessionTableSpec
 {
     private static readonly MacAddress OtherMac = MacAddress.Parse("02:00:00:00:00:02");
 
+    private static readonly MemoryRegionLayout Neighbour = new(RegionSize, RegionSize, UserAddress + RegionSize, 0);
+
     private static readonly Row[] Rows =
     [
         // Negotiation.
-        new("GET_FEATURES", () => new(), () => Message(RequestCode.GetFeatures)) { Reply = Value((ulong)Everything) },
-        new("SET_FEATURES", () => new(), () => Message(RequestCode.SetFeatures, U64((ulong)VirtioFeatures.Version1)))
+        new("GET_FEATURES", () => new(), GetFeatures) { Reply = Value((ulong)Everything) },
+        new("SET_FEATURES", () => new(), SetFeatures, U64((ulong)VirtioFeatures.Version1))
         {
             Change = s => s with { Features = VirtioFeatures.Version1 },
         },
-        new("SET_FEATURES, not offered", Negotiated, () => Message(RequestCode.SetFeatures, U64((ulong)VirtioFeatures.RingPacked)))
+        new("SET_FEATURES, not offered", Negotiated, SetFeatures, U64((ulong)VirtioFeatures.RingPacked))
         {
             Refused = true, Change = s => s with { FeaturesRefused = true },
         },
-        new("GET_PROTOCOL_FEATURES", () => new(), () => Message(RequestCode.GetProtocolFeatures))
+        new("GET_PROTOCOL_FEATURES", () => new(), GetProtocolFeatures)
         {
             Reply = Value((ulong)VhostUserSession.SupportedProtocolFeatures),
         },
-        new("SET_PROTOCOL_FEATURES", () => new(), () => Message(RequestCode.SetProtocolFeatures, U64((ulong)ProtocolFeatures.Mq)))
+        new("SET_PROTOCOL_FEATURES", () => new(), SetProtocolFeatures, U64((ulong)ProtocolFeatures.Mq))
         {
             Change = s => s with { ProtocolFeatures = ProtocolFeatures.Mq },
         },
-        new("SET_PROTOCOL_FEATURES, not offered", Negotiated,
-            () => Message(RequestCode.SetProtocolFeatures, U64((ulong)ProtocolFeatures.LogShmfd))) { Refused = true },
-        new("SET_OWNER", () => new(), () => Message(RequestCode.SetOwner)),
-        new("SET_OWNER again", () => Running(0), () => Message(RequestCode.SetOwner)),
-        new("RESET_OWNER", () => Running(0, 1), () => Message(RequestCode.ResetOwner)) { Change = AllRings(r => r with { EnableRequest = false }) },
-        new("GET_QUEUE_NUM", Negotiated, () => Message(RequestCode.GetQueueNum)) { Reply = Value(4) },
+        Refused("SET_PROTOCOL_FEATURES, not offered", Negotiated, SetProtocolFeatures, U64((ulong)ProtocolFeatures.LogShmfd)),
+        new("SET_OWNER", () => new(), SetOwner),
+        new("SET_OWNER again", () => Running(0), SetOwner),
+        new("RESET_OWNER", () => Running(0, 1), ResetOwner) { Change = AllRings(r => r with { EnableRequest = false }) },
+        new("GET_QUEUE_NUM", Negotiated, GetQueueNum) { Reply = Value(4) },
 
         // Memory.
-        new("SET_MEM_TABLE", Negotiated, () => Message(RequestCode.SetMemTable, MemTable.ToBytes([Region]), 1))
+        new("SET_MEM_TABLE", Negotiated, SetMemTable, MemTable.ToBytes([Region]), 1)
         {
             Change = s => s with { Regions = [Region] }, Effects = ["MapMemory"],
         },
-        new("SET_MEM_TABLE under running rings", () => Running(0), () => Message(RequestCode.SetMemTable, MemTable.ToBytes([Region]), 1))
+        new("SET_MEM_TABLE under running rings", () => Running(0), SetMemTable, MemTable.ToBytes([Region]), 1)
         {
             Effects = ["MapMemory"],
         },
-        new("SET_MEM_TABLE, one fd short", WithMemory,
-            () => Message(RequestCode.SetMemTable, MemTable.ToBytes([Region, Neighbour]), 1)) { Refused = true },
-        new("SET_MEM_TABLE, one fd over", WithMemory, () => Message(RequestCode.SetMemTable, MemTable.ToBytes([Region]), 2)) { Refused = true },
-        new("SET_MEM_TABLE, no region", WithMemory, () => Message(RequestCode.SetMemTable, MemTable.ToBytes([]), 1)) { Refused = true },
-        new("SET_MEM_TABLE, cut off", WithMemory,
-            () => Message(RequestCode.SetMemTable, MemTable.ToBytes([Region]).AsMemory()[..^1], 1)) { Refused = true },
-        new("GET_MAX_MEM_SLOTS", Negotiated, () => Message(RequestCode.GetMaxMemSlots)) { Reply = Value(509) },
-        new("ADD_MEM_REG", WithMemory, () => Message(RequestCode.AddMemReg, new SingleMemoryRegion(Neighbour).ToBytes(), 1))
+        Refused("SET_MEM_TABLE, one fd short", WithMemory, SetMemTable, MemTable.ToBytes([Region, Neighbour]), 1),
+        Refused("SET_MEM_TABLE, one fd over", WithMemory, SetMemTable, MemTable.ToBytes([Region]), 2),
+        Refused("SET_MEM_TABLE, no region", WithMemory, SetMemTable, MemTable.ToBytes([]), 1),
+        Refused("SET_MEM_TABLE, cut off", WithMemory, SetMemTable, MemTable.ToBytes([Region]).AsMemory()[..^1], 1),
+        new("GET_MAX_MEM_SLOTS", Negotiated, GetMaxMemSlots) { Reply = Value(509) },
+        new("ADD_MEM_REG", WithMemory, AddMemReg, OneRegion(Neighbour), 1)
         {
             Change = s => s with { Regions = [Region, Neighbour] }, Effects = ["AddRegion"],
         },
-        new("ADD_MEM_REG without fd", WithMemory, () => Message(RequestCode.AddMemReg, new SingleMemoryRegion(Neighbour).ToBytes())) { Refused = true },
-        new("REM_MEM_REG", WithMemory, () => Message(RequestCode.RemMemReg, new SingleMemoryRegion(Region).ToBytes()))
+        Refused("ADD_MEM_REG without fd", WithMemory, AddMemReg, OneRegion(Neighbour)),
+        new("REM_MEM_REG", WithMemory, RemMemReg, OneRegion(Region))
         {
             Change = s => s with { Regions = [] }, Effects = ["RemoveRegion"],
         },
-        new("REM_MEM_REG, other offset, stray fd", WithMemory,
-            () => Message(RequestCode.RemMemReg, new SingleMemoryRegion(Region with { MmapOffset = 4096 }).ToBytes(), 1))
+        new("REM_MEM_REG, other offset, stray fd", WithMemory, RemMemReg, OneRegion(Region with { MmapOffset = 4096 }), 1)
         {
             Change = s => s with { Regions = [] }, Effects = ["RemoveRegion"],
         },
-        new("REM_MEM_REG, unknown region", WithMemory, () => Message(RequestCode.RemMemReg, new SingleMemoryRegion(Neighbour).ToBytes())) { Refused = true },
+        Refused("REM_MEM_REG, unknown region", WithMemory, RemMemReg, OneRegion(Neighbour)),
 
         // Rings.
-        new("SET_VRING_NUM", WithMemory, () => Message(RequestCode.SetVringNum, Ring(3, 512)))
+        new("SET_VRING_NUM", WithMemory, SetVringNum, Ring(3, 512))
         {
             Change = OneRing(3, r => r with { Size = 512, SizedSinceStop = true }),
         },
-        new("SET_VRING_NUM, same size under a running ring", () => Running(0), () => Message(RequestCode.SetVringNum, Ring(0, 256))),
-        new("SET_VRING_NUM, other size under a running ring", () => Running(0), () => Message(RequestCode.SetVringNum, Ring(0, 512))) { Refused = true },
-        new("SET_VRING_BASE", WithMemory, () => Message(RequestCode.SetVringBase, Ring(1, 65535))) { Change = OneRing(1, r => r with { Base = 65535 }) },
-        new("SET_VRING_BASE, too large for a split ring", WithMemory, () => Message(RequestCode.SetVringBase, Ring(1, 65536))) { Refused = true },
-        new("SET_VRING_BASE under a running ring", () => Running(1), () => Message(RequestCode.SetVringBase, Ring(1, 7))) { Refused = true },
-        new("SET_VRING_ADDR", WithMemory, () => Message(RequestCode.SetVringAddr, Addresses(2).ToBytes()))
+        new("SET_VRING_NUM, same size under a running ring", () => Running(0), SetVringNum, Ring(0, 256)),
+        Refused("SET_VRING_NUM, other size under a running ring", () => Running(0), SetVringNum, Ring(0, 512)),
+        new("SET_VRING_BASE", WithMemory, SetVringBase, Ring(1, 65535)) { Change = OneRing(1, r => r with { Base = 65535 }) },
+        Refused("SET_VRING_BASE, too large for a split ring", WithMemory, SetVringBase, Ring(1, 65536)),
+        Refused("SET_VRING_BASE under a running ring", () => Running(1), SetVringBase, Ring(1, 7)),
+        new("SET_VRING_ADDR", WithMemory, SetVringAddr, Addresses(2).ToBytes())
         {
             Change = OneRing(2, r => r with { Addresses = Addresses(2) }),
         },
-        new("SET_VRING_ADDR with a log that was not offered", () => Running(2),
-            () => Message(RequestCode.SetVringAddr, (Addresses(2) with { Flags = 1 }).ToBytes())) { Refused = true },
-        new("SET_VRING_ADDR with unknown flags", WithMemory,
-            () => Message(RequestCode.SetVringAddr, (Addresses(2) with { Flags = 2 }).ToBytes())) { Refused = true },
-        new("SET_VRING_ENABLE 1", WithMemory, () => Message(RequestCode.SetVringEnable, Ring(0, 1))) { Change = OneRing(0, r => r with { EnableRequest = true }) },
-        new("SET_VRING_ENABLE 0", () => Running(0), () => Message(RequestCode.SetVringEnable, Ring(0, 0))) { Change = OneRing(0, r => r with { EnableRequest = false }) },
-        new("SET_VRING_ENABLE 2", () => Running(0), () => Message(RequestCode.SetVringEnable, Ring(0, 2))) { Refused = true },
-        new("SET_VRING_KICK without fd", WithMemory, () => Message(RequestCode.SetVringKick, Index(0, noFd: true))) { Change = OneRing(0, r => r with { Started = true }) },
-        new("SET_VRING_KICK, fd promised, none sent", WithMemory, () => Message(RequestCode.SetVringKick, Index(0))) { Refused = true },
-        new("SET_VRING_KICK, fd denied, one sent", WithMemory, () => Message(RequestCode.SetVringKick, Index(0, noFd: true), 1)) { Refused = true },
-        new("SET_VRING_CALL without fd", () => Running(0), () => Message(RequestCode.SetVringCall, Index(0, noFd: true))),
-        new("SET_VRING_ERR without fd", () => Running(0), () => Message(RequestCode.SetVringErr, Index(0, noFd: true))),
-        new("GET_VRING_BASE", () => Running(1), () => Message(RequestCode.GetVringBase, Ring(1, 0)))
+        Refused("SET_VRING_ADDR, a log that was not offered", () => Running(2), SetVringAddr, FlaggedAddresses(1)),
+        Refused("SET_VRING_ADDR, unknown flags", WithMemory, SetVringAddr, FlaggedAddresses(2)),
+        new("SET_VRING_ENABLE 1", WithMemory, SetVringEnable, Ring(0, 1))
+        {
+            Change = OneRing(0, r => r with { EnableRequest = true }),
+        },
+        new("SET_VRING_ENABLE 0", () => Running(0), SetVringEnable, Ring(0, 0))
+        {
+            Change = OneRing(0, r => r with { EnableRequest = false }),
+        },
+        Refused("SET_VRING_ENABLE 2", () => Running(0), SetVringEnable, Ring(0, 2)),
+        new("SET_VRING_KICK without fd", WithMemory, SetVringKick, Index(0, noFd: true))
+        {
+            Change = OneRing(0, r => r with { Started = true }),
+        },
+        Refused("SET_VRING_KICK, fd promised, none sent", WithMemory, SetVringKick, Index(0)),
+        Refused("SET_VRING_KICK, fd denied, one sent", WithMemory, SetVringKick, Index(0, noFd: true), 1),
+        new("SET_VRING_CALL without fd", () => Running(0), SetVringCall, Index(0, noFd: true)),
+        new("SET_VRING_ERR without fd", () => Running(0), SetVringErr, Index(0, noFd: true)),
+        new("GET_VRING_BASE", () => Running(1), GetVringBase, Ring(1, 0))
         {
             Reply = new Reply.RingBase(1),
             Change = OneRing(1, r => r with { Started = false, Kick = null, SizedSinceStop = false }),
         },
-        new("GET_VRING_BASE of a ring that stands still", WithMemory, () => Message(RequestCode.GetVringBase, Ring(1, 0))) { Reply = new Reply.RingBase(1) },
+        new("GET_VRING_BASE of a ring that stands still", WithMemory, GetVringBase, Ring(1, 0)) { Reply = new Reply.RingBase(1) },
 
         // The card.
-        new("NET_SET_MTU", Negotiated, () => Message(RequestCode.NetSetMtu, U64(9000))) { Change = s => s with { Mtu = 9000 } },
-        new("SEND_RARP", Negotiated, () => Message(RequestCode.SendRarp, new byte[] { 2, 0, 0, 0, 0, 2, 0, 0 })) { Effects = [$"Announce {OtherMac}"] },
-        new("SEND_RARP for a group", Negotiated, () => Message(RequestCode.SendRarp, new byte[] { 1, 0, 0, 0, 0, 2, 0, 0 })) { Refused = true },
-        new("SEND_RARP for nobody", Negotiated, () => Message(RequestCode.SendRarp, new byte[8])) { Refused = true },
-        new("SET_CONFIG by a migration", Negotiated, () => Message(RequestCode.SetConfig, MacPiece(OtherMac, 1))) { Change = s => s with { Mac = OtherMac } },
-        new("SET_CONFIG by a driver of virtio 1", Negotiated, () => Message(RequestCode.SetConfig, MacPiece(OtherMac, 0))) { Refused = true },
-        new("SET_CONFIG with unknown flags", Negotiated, () => Message(RequestCode.SetConfig, MacPiece(OtherMac, 2))) { Refused = true },
+        new("NET_SET_MTU", Negotiated, NetSetMtu, U64(9000)) { Change = s => s with { Mtu = 9000 } },
+        new("SEND_RARP", Negotiated, SendRarp, new byte[] { 2, 0, 0, 0, 0, 2, 0, 0 }) { Effects = [$"Announce {OtherMac}"] },
+        Refused("SEND_RARP for a group", Negotiated, SendRarp, new byte[] { 1, 0, 0, 0, 0, 2, 0, 0 }),
+        Refused("SEND_RARP for nobody", Negotiated, SendRarp, new byte[8]),
+        new("SET_CONFIG by a migration", Negotiated, SetConfig, MacPiece(OtherMac, 1))
+        {
+            Change = s => s with { Mac = OtherMac },
+        },
+        Refused("SET_CONFIG by a driver of virtio 1", Negotiated, SetConfig, MacPiece(OtherMac, 0)),
+        Refused("SET_CONFIG with unknown flags", Negotiated, SetConfig, MacPiece(OtherMac, 2)),
 
         // Status and resets.
-        new("SET_STATUS", Negotiated, () => Message(RequestCode.SetStatus, U64(0xb)))
+        new("SET_STATUS", Negotiated, SetStatus, U64(0xb))
         {
             Change = s => s with { Status = DeviceStatus.Acknowledge | DeviceStatus.Driver | DeviceStatus.FeaturesOk },
         },
-        new("SET_STATUS, too large", Negotiated, () => Message(RequestCode.SetStatus, U64(0x100))) { Refused = true },
-        new("SET_STATUS 0", () => Running(0, 1), () => Message(RequestCode.SetStatus, U64(0))) { Change = AfterReset },
-        new("RESET_DEVICE", () => Running(0, 1), () => Message(RequestCode.ResetDevice)) { Change = AfterReset },
-        new("GET_STATUS", () => Negotiated().Send(RequestCode.SetStatus, U64(3)), () => Message(RequestCode.GetStatus)) { Reply = Value(3) },
+        Refused("SET_STATUS, too large", Negotiated, SetStatus, U64(0x100)),
+        new("SET_STATUS 0", () => Running(0, 1), SetStatus, U64(0)) { Change = AfterReset },
+        new("RESET_DEVICE", () => Running(0, 1), ResetDevice) { Change = AfterReset },
+        new("GET_STATUS", () => Negotiated().Send(SetStatus, U64(3)), GetStatus) { Reply = Value(3) },
 
         // What is not served.
-        new("number 0", () => Running(0), () => Message(0)) { Refused = true },
-        new("SET_LOG_BASE", () => Running(0), () => Message(RequestCode.SetLogBase, new byte[16], 1)) { Refused = true },
-        new("number 999", () => Running(0), () => Message((RequestCode)999, new byte[40], 3)) { Refused = true },
+        Refused("number 0", () => Running(0), (RequestCode)0),
+        Refused("SET_LOG_BASE", () => Running(0), SetLogBase, new byte[16], 1),
+        Refused("number 999", () => Running(0), (RequestCode)999, new byte[40], 3),
     ];
 
     public static TheoryData<string> Names => [.. Rows.Select(row => row.Name)];
-
-    private static MemoryRegionLayout Neighbour { get; } = new(RegionSize, RegionSize, UserAddress + RegionSize, 0);
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -140,9 +147,8 @@ public sealed class SessionTableSpec
         Row row = Rows.Single(candidate => candidate.Name == name);
         Conversation conversation = row.Given();
         SessionState before = conversation.State;
-        VhostUserMessage message = row.When();
 
-        conversation.Send(message);
+        conversation.Send(row.Message(needReply: false));
 
         Assert.Equal(row.Refused, conversation.Last.Refusal is not null);
         Assert.Equal(row.Reply, conversation.Last.Reply);
@@ -157,20 +163,22 @@ public sealed class SessionTableSpec
     {
         Row row = Rows.Single(candidate => candidate.Name == name);
         Conversation conversation = row.Given();
-        conversation.Send(RequestCode.SetProtocolFeatures, U64((ulong)VhostUserSession.SupportedProtocolFeatures));
-        VhostUserMessage plain = row.When();
-        VhostUserMessage asking = VhostUserMessage.Create(
-            plain.Code, plain.Payload, Enumerable.Range(0, plain.FdCount).Select(plain.TakeFd).ToArray(), needReply: true);
+        conversation.Send(SetProtocolFeatures, U64((ulong)VhostUserSession.SupportedProtocolFeatures));
         Reply expected = row.Refused ? Reply.Failure : row.Reply == Reply.None ? Reply.Ack : row.Reply;
 
-        conversation.Send(asking);
+        conversation.Send(row.Message(needReply: true));
 
         // The one request that takes REPLY_ACK away is not acknowledged any more.
         Assert.Equal(name == "SET_PROTOCOL_FEATURES" ? Reply.None : expected, conversation.Last.Reply);
     }
 
-    private static VhostUserMessage Message(RequestCode code, ReadOnlyMemory<byte> payload = default, int fds = 0) =>
-        VhostUserMessage.Create(code, payload, Enumerable.Range(0, fds).Select(_ => NewFd()));
+    private static Row Refused(
+        string name, Func<Conversation> given, RequestCode code, ReadOnlyMemory<byte> payload = default, int fds = 0) =>
+        new(name, given, code, payload, fds) { Refused = true };
+
+    private static ReadOnlyMemory<byte> OneRegion(MemoryRegionLayout region) => new SingleMemoryRegion(region).ToBytes();
+
+    private static ReadOnlyMemory<byte> FlaggedAddresses(uint flags) => (Addresses(2) with { Flags = flags }).ToBytes();
 
     private static Reply Value(ulong value) => new Reply.Value(U64(value));
 
@@ -200,13 +208,9 @@ public sealed class SessionTableSpec
         _ => effect.GetType().Name,
     };
 
-    private sealed record Row(string Name, Func<Conversation> Given, Func<VhostUserMessage> When)
+    private sealed record Row(
+        string Name, Func<Conversation> Given, RequestCode Code, ReadOnlyMemory<byte> Payload = default, int Fds = 0)
     {
-        public Row(string name, Func<DeviceProfile?, Conversation> given, Func<VhostUserMessage> when)
-            : this(name, () => given(null), when)
-        {
-        }
-
         public Reply Reply { get; init; } = Reply.None;
 
         public bool Refused { get; init; }
@@ -214,5 +218,8 @@ public sealed class SessionTableSpec
         public Func<SessionState, SessionState> Change { get; init; } = state => state;
 
         public string[] Effects { get; init; } = [];
+
+        public VhostUserMessage Message(bool needReply) =>
+            VhostUserMessage.Create(Code, Payload, Enumerable.Range(0, Fds).Select(_ => NewFd()), needReply);
     }
 }

@@ -22,7 +22,7 @@ public sealed class SettingsErrorSpec
     [InlineData("queue-size", "65536", "a power of two from 2 to 32768")]
     [InlineData("queue-size", "99999999999", "a power of two from 2 to 32768")]
     [InlineData("queue-num", "rings", "one of vrings, pairs")]
-    [InlineData("mac", "02-00-00-00-00-01", "none, or a unicast MAC address")]
+    [InlineData("mac", "\"02:00:00:00:00\"", "none, or a unicast MAC address")]
     [InlineData("mac", "\"01:00:5e:00:00:01\"", "none, or a unicast MAC address")]
     [InlineData("mac", "\"00:00:00:00:00:00\"", "none, or a unicast MAC address")]
     [InlineData("mac", "\"02:00:00:00:00:1\"", "none, or a unicast MAC address")]

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Ringmaster.Native.Tests.Support;
@@ -62,7 +61,7 @@ internal sealed class Assembler : IDisposable
         if (!process.WaitForExit(Waiting.Limit))
         {
             process.Kill();
-            throw new TimeoutException(string.Create(CultureInfo.InvariantCulture, $"{program} has not ended within {Waiting.Limit}."));
+            throw new TimeoutException(program + " has not ended in time.");
         }
 
         return process.ExitCode;

@@ -94,7 +94,8 @@ public sealed unsafe class GuestMemorySpec
 
         MemoryRegionLayout extra = Nth(GuestMemory.MaxRegions) with { MmapOffset = 0 };
         GuestMemoryException refusal = Assert.Throws<GuestMemoryException>(() => full.Add(extra, file.Fd));
-        Assert.Throws<GuestMemoryException>(() => GuestMemory.Map([.. full.Regions.Append(extra).Select(layout => (layout, file.Fd))]));
+        Assert.Throws<GuestMemoryException>(
+            () => GuestMemory.Map([.. full.Regions.Append(extra).Select(layout => (layout, file.Fd))]));
 
         Assert.Equal(extra, refusal.Region);
         Assert.Equal(before, file.Mappings);
@@ -243,7 +244,8 @@ public sealed unsafe class GuestMemorySpec
     }
 
     /// <summary>Regions of one page each with a page's gap between them, from ever later pages of their file.</summary>
-    private static MemoryRegionLayout Nth(int i) => new(0x4000_0000 + (2 * (ulong)i * Page), Page, 0x7f00_0000_0000 + (2 * (ulong)i * Page), (ulong)i * Page);
+    private static MemoryRegionLayout Nth(int i) =>
+        new(0x4000_0000 + (2 * (ulong)i * Page), Page, 0x7f00_0000_0000 + (2 * (ulong)i * Page), (ulong)i * Page);
 
     private static byte* HostOf(GuestMemory memory, ulong guestAddress)
     {

@@ -50,7 +50,8 @@ public sealed class MemoryRefusalSpec
     [InlineData(0, 0x1000, 0, ulong.MaxValue, "offset")]
     [InlineData(0, ulong.MaxValue, 0, 0, "the file holds")]
     [InlineData(0, 0x1000, 0, (ulong)long.MaxValue - 0xfff, "the file holds")]
-    public void A_region_whose_arithmetic_does_not_hold_is_refused(ulong guest, ulong size, ulong user, ulong offset, string reason)
+    public void A_region_whose_arithmetic_does_not_hold_is_refused(
+        ulong guest, ulong size, ulong user, ulong offset, string reason)
     {
         using var file = new SharedFile(4 * Page);
         var layout = new MemoryRegionLayout(guest, size, user, offset);
@@ -66,7 +67,9 @@ public sealed class MemoryRefusalSpec
     {
         using var file = new SharedFile(1ul << 60);
 
-        Assert.Contains("mmap: ENOMEM", Refused(new MemoryRegionLayout(0, 1ul << 60, 0, 0), file).Reason, StringComparison.Ordinal);
+        string reason = Refused(new MemoryRegionLayout(0, 1ul << 60, 0, 0), file).Reason;
+
+        Assert.Contains("mmap: ENOMEM", reason, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -99,8 +102,10 @@ public sealed class MemoryRefusalSpec
     public void Regions_that_touch_are_not_refused()
     {
         using var file = new SharedFile(Page);
+        var upper = new MemoryRegionLayout(Page, Page, 0, 0);
+        var lower = new MemoryRegionLayout(0, Page, Page, 0);
 
-        GuestMemory.Map([(new MemoryRegionLayout(Page, Page, 0, 0), file.Fd), (new MemoryRegionLayout(0, Page, Page, 0), file.Fd)]).Release();
+        GuestMemory.Map([(upper, file.Fd), (lower, file.Fd)]).Release();
 
         Assert.Equal(0, file.Mappings);
     }
@@ -163,7 +168,9 @@ public sealed class MemoryRefusalSpec
         using var file = new SharedFile(Page, SharedFile.AllowSealing);
         file.AddSeals(SharedFile.SealWrite);
 
-        Assert.Contains("sealed against writing", Refused(new MemoryRegionLayout(0, Page, 0, 0), file).Reason, StringComparison.Ordinal);
+        string reason = Refused(new MemoryRegionLayout(0, Page, 0, 0), file).Reason;
+
+        Assert.Contains("sealed against writing", reason, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -15,19 +15,22 @@ internal sealed unsafe partial class SharedFile : IDisposable
     internal const uint AllowSealing = 2;
     internal const uint HugePages = 4;
     internal const ulong Page = 4096;
+    private const uint CloseOnExec = 1;
+    private const int OpenCloseOnExec = 0x80000;
     private static int _count;
     private readonly string _name = $"shared-{Interlocked.Increment(ref _count)}-of-{Environment.ProcessId}";
 
     internal SharedFile(ulong length, uint flags = 0)
     {
-        Fd = new OwnedFd((int)Sys.Result(memfd_create(_name, flags)).OrThrow("memfd_create"));
+        Fd = new OwnedFd((int)Sys.Result(memfd_create(_name, flags | CloseOnExec)).OrThrow("memfd_create"));
         Resize(length).OrThrow("ftruncate");
     }
 
     internal OwnedFd Fd { get; }
 
     /// <summary>How many mappings of this file the process has.</summary>
-    internal int Mappings => File.ReadLines("/proc/self/maps").Count(line => line.Contains($"/memfd:{_name} ", StringComparison.Ordinal));
+    internal int Mappings =>
+        File.ReadLines("/proc/self/maps").Count(line => line.Contains($"/memfd:{_name} ", StringComparison.Ordinal));
 
     /// <summary>How many descriptors of this file the process has.</summary>
     internal int Descriptors => OpenFds.PointingTo(Fd);
@@ -47,12 +50,18 @@ internal sealed unsafe partial class SharedFile : IDisposable
         }
     }
 
-    internal byte Read(ulong offset)
+    internal byte Read(ulong offset) => Read(offset, 1)[0];
+
+    internal byte[] Read(ulong offset, int length)
     {
-        byte value = 0;
+        byte[] bytes = new byte[length];
         using FdLease lease = Fd.Lease();
-        Assert.Equal(1, Sys.Result(pread(lease.Number, &value, 1, (long)offset)).Count);
-        return value;
+        fixed (byte* first = bytes)
+        {
+            Assert.Equal(length, Sys.Result(pread(lease.Number, first, (nuint)length, (long)offset)).Count);
+        }
+
+        return bytes;
     }
 
     /// <summary>A second descriptor of the file, opened with other flags.</summary>
@@ -62,7 +71,7 @@ internal sealed unsafe partial class SharedFile : IDisposable
         return Open($"/proc/self/fd/{lease.Number}", flags);
     }
 
-    internal static OwnedFd Open(string path, int flags) => new((int)Sys.Result(open(path, flags)).OrThrow("open"));
+    internal static OwnedFd Open(string path, int flags) => new((int)Sys.Result(open(path, flags | OpenCloseOnExec)).OrThrow("open"));
 
     public void Dispose() => Fd.Dispose();
 

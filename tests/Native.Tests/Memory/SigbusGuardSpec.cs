@@ -14,7 +14,8 @@ public sealed unsafe partial class SigbusGuardSpec
     private const int ExitedBySigbus = 135;
 
     [Fact]
-    public void A_file_truncated_under_a_reader_and_a_writer_leaves_the_process_alive() => ChildProcess.MustSucceed(TruncateUnderLoad);
+    public void A_file_truncated_under_a_reader_and_a_writer_leaves_the_process_alive() =>
+        ChildProcess.MustSucceed(TruncateUnderLoad);
 
     [Fact]
     public void Other_regions_keep_their_content_when_one_has_vanished() => ChildProcess.MustSucceed(LoseOneOfTwo);
@@ -43,7 +44,8 @@ public sealed unsafe partial class SigbusGuardSpec
         Assert.Equal(ExitedByAbort, ChildProcess.Run(FaultWhereARegionHasBeen).ExitCode);
 
     [Fact]
-    public void The_whole_region_is_replaced_when_no_mapping_is_left_to_split_with() => ChildProcess.MustSucceed(FaultAtTheLimitOfMappings);
+    public void The_whole_region_is_replaced_when_no_mapping_is_left_to_split_with() =>
+        ChildProcess.MustSucceed(FaultAtTheLimitOfMappings);
 
     [Fact]
     public void Many_threads_may_fault_on_one_page_at_once() => ChildProcess.MustSucceed(FaultTogether);
@@ -172,7 +174,8 @@ public sealed unsafe partial class SigbusGuardSpec
     {
         using var file = new SharedFile(Size);
         using FdLease lease = file.Fd.Lease();
-        byte* address = (byte*)MemoryCalls.Map(Size, MemoryCalls.ProtectRead, MemoryCalls.MapShared, lease.Number, 0).OrThrow("mmap");
+        IoResult mapped = MemoryCalls.Map(Size, MemoryCalls.ProtectRead, MemoryCalls.MapShared, lease.Number, 0);
+        byte* address = (byte*)mapped.OrThrow("mmap");
         file.Resize(0).OrThrow("ftruncate");
         Console.WriteLine(Volatile.Read(ref *address));
     }

@@ -46,7 +46,7 @@ public sealed unsafe class SigbusHandlerCodeSpec : IDisposable
     public void The_x64_bytes_are_what_their_listing_assembles_to()
     {
         Requirement.Program("as", "apt-get install binutils");
-        Skip.IfNot(RuntimeInformation.ProcessArchitecture == Architecture.X64, "the machine's own assembler is not one for x86-64");
+        Skip.IfNot(RuntimeInformation.ProcessArchitecture == Architecture.X64, "the assembler here is not one for x86-64");
         using var assembler = new Assembler("");
         string listing = Assembler.Listing(
             nameof(SigbusHandlerCode.X64), ".intel_syntax noprefix\nhandler:\n.set table, handler + 0x10000\n", Source);

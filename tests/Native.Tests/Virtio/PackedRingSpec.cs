@@ -203,7 +203,7 @@ public sealed class PackedRingSpec
     {
         using var bench = new RingBench(RingFormat.Packed, 5);
 
-        Assert.Contains("the base", DeviceSide.TryAttach(bench.Plan with { Base = 5 }, bench.Memory.Table, out _));
+        Assert.Contains("the base", DeviceSide.TryAttach(bench.Plan with { Base = 5 }, bench.Memory.View, out _));
     }
 
     [Theory]
@@ -213,7 +213,7 @@ public sealed class PackedRingSpec
     {
         using var bench = new RingBench(RingFormat.Packed, 5);
 
-        Assert.Contains($"ring size {size}", DeviceSide.TryAttach(bench.Plan with { Size = size }, bench.Memory.Table, out _));
+        Assert.Contains($"ring size {size}", DeviceSide.TryAttach(bench.Plan with { Size = size }, bench.Memory.View, out _));
     }
 
     [Fact]
@@ -229,7 +229,7 @@ public sealed class PackedRingSpec
 
         string Refusal(RingPlan changed)
         {
-            string? problem = DeviceSide.TryAttach(changed, bench.Memory.Table, out DeviceSide? device);
+            string? problem = DeviceSide.TryAttach(changed, bench.Memory.View, out DeviceSide? device);
             Assert.Null(device);
             return problem!;
         }

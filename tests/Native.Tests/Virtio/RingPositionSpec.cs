@@ -1,3 +1,4 @@
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.Tests.Virtio.Support;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -86,7 +87,7 @@ public sealed class RingPositionSpec
         bench.Device.Return(in first);
 
         RingPlan changed = bench.Plan with { Features = bench.Plan.Features & ~VirtioFeatures.IndirectDesc, Base = 0x7777_7777 };
-        Assert.Null(bench.Device.TryReattach(changed, bench.Memory.Table));
+        Assert.Null(bench.Device.TryReattach(changed, bench.Memory.View));
 
         Assert.Equal(2UL, bench.Device.Pop().Length);
         Assert.Equal(PopStatus.BadChain, bench.Device.TryPop(false, out _));
@@ -100,9 +101,9 @@ public sealed class RingPositionSpec
         using var bench = new RingBench(format, 4);
         RingPlan plan = bench.Plan;
 
-        Assert.NotNull(bench.Device.TryReattach(plan with { Size = 2 }, bench.Memory.Table));
-        Assert.NotNull(bench.Device.TryReattach(plan with { Features = plan.Features ^ VirtioFeatures.RingPacked }, bench.Memory.Table));
-        Assert.NotNull(bench.Device.TryReattach(plan, Native.Memory.GuestMemory.Empty));
+        Assert.NotNull(bench.Device.TryReattach(plan with { Size = 2 }, bench.Memory.View));
+        Assert.NotNull(bench.Device.TryReattach(plan with { Features = plan.Features ^ VirtioFeatures.RingPacked }, bench.Memory.View));
+        Assert.NotNull(bench.Device.TryReattach(plan, new GuestView(GuestMemory.Empty, null)));
 
         bench.Driver.Add(new Piece(RingBench.Data, 1));
         bench.Driver.Publish();

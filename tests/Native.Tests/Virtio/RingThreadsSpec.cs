@@ -10,6 +10,7 @@ namespace Ringmaster.Native.Tests.Virtio;
 public sealed class RingThreadsSpec
 {
     private const int Chains = 60_000;
+    private static readonly TimeSpan RaceTime = TimeSpan.FromMilliseconds(700);
     private static readonly TimeSpan WakeLimit = TimeSpan.FromSeconds(20);
 
     [Theory]
@@ -32,6 +33,141 @@ public sealed class RingThreadsSpec
         Task driver = Alone(() => RunDriver(bench, kick, call, failed.Token), failed);
 
         await Task.WhenAll(device, driver);
+    }
+
+    [Theory]
+    [InlineData(RingFormat.Split, VirtioFeatures.None)]
+    [InlineData(RingFormat.Split, VirtioFeatures.EventIdx)]
+    [InlineData(RingFormat.Packed, VirtioFeatures.None)]
+    [InlineData(RingFormat.Packed, VirtioFeatures.EventIdx)]
+    public async Task A_chain_added_while_kicks_are_asked_for_is_seen_or_kicked(RingFormat format, VirtioFeatures features)
+    {
+        using var bench = new RingBench(format, 4, RingBench.AllFeatures | features);
+        bool seen = false;
+        bool kicked = false;
+
+        await AtTheSameTime(
+            () =>
+            {
+                bench.Driver.Add(new Piece(RingBench.Data, 8));
+                bench.Driver.Publish();
+                kicked = bench.Driver.MustKick();
+            },
+            () => seen = bench.Device.RequestKicks(0),
+            () =>
+            {
+                Assert.True(seen || kicked);
+                Chain chain = bench.Device.Pop();
+                bench.Device.Return(in chain);
+                bench.Device.Space.Truncate(0);
+                bench.Device.SuppressKicks();
+                Assert.Single(bench.Driver.Collect());
+            });
+    }
+
+    [Theory]
+    [InlineData(RingFormat.Split, VirtioFeatures.None)]
+    [InlineData(RingFormat.Split, VirtioFeatures.EventIdx)]
+    [InlineData(RingFormat.Packed, VirtioFeatures.None)]
+    [InlineData(RingFormat.Packed, VirtioFeatures.EventIdx)]
+    public async Task A_chain_returned_while_calls_are_asked_for_is_seen_or_called_for(RingFormat format, VirtioFeatures features)
+    {
+        using var bench = new RingBench(format, 4, RingBench.AllFeatures | features);
+        int seen = 0;
+        bool called = false;
+        Chain chain = default;
+        Offer();
+
+        await AtTheSameTime(
+            () =>
+            {
+                bench.Driver.WantCalls();
+                seen = bench.Driver.Collect().Count;
+            },
+            () =>
+            {
+                bench.Device.Return(in chain);
+                called = bench.Device.MustCall();
+            },
+            () =>
+            {
+                Assert.True(seen == 1 || called);
+                Assert.Equal(1 - seen, bench.Driver.Collect().Count);
+                bench.Driver.RefuseCalls();
+                Offer();
+            });
+
+        void Offer()
+        {
+            bench.Driver.Add(new Piece(RingBench.Data, 8));
+            bench.Driver.Publish();
+            bench.Device.Space.Truncate(0);
+            chain = bench.Device.Pop();
+        }
+    }
+
+    /// <summary>
+    /// Lets both sides take one step at the very same time, again and again, and looks at the outcome in between. One after
+    /// the other there is always a right outcome; the wrong one needs a store that is overtaken by a load.
+    /// </summary>
+    private static async Task AtTheSameTime(Action driver, Action device, Action between)
+    {
+        using var failed = new CancellationTokenSource(RaceTime);
+        int round = 0;
+        int deviceDone = 0;
+        Task other = Alone(
+            () =>
+            {
+                for (int next = 1; ; next++)
+                {
+                    SpinWait wait = default;
+                    while (Volatile.Read(ref round) < next)
+                    {
+                        if (failed.IsCancellationRequested)
+                        {
+                            return;
+                        }
+
+                        wait.SpinOnce(sleep1Threshold: -1);
+                    }
+
+                    Delay(next, odd: 0);
+                    device();
+                    Volatile.Write(ref deviceDone, next);
+                }
+            },
+            failed);
+        for (int next = 1; !failed.IsCancellationRequested; next++)
+        {
+            Volatile.Write(ref round, next);
+            Delay(next, odd: 1);
+            driver();
+            SpinWait wait = default;
+            while (Volatile.Read(ref deviceDone) < next && !other.IsCompleted)
+            {
+                wait.SpinOnce(sleep1Threshold: -1);
+            }
+
+            if (Volatile.Read(ref deviceDone) < next)
+            {
+                break;
+            }
+
+            between();
+        }
+
+        failed.Cancel();
+        await other;
+    }
+
+    /// <summary>Makes now one side and now the other later, by a step more each time: the steps are not equally long.</summary>
+    private static void Delay(int round, int odd)
+    {
+        int steps = (round & 1) == odd ? (round >> 1) % 80 : 0;
+        for (int i = 0; i < steps; i++)
+        {
+            Volatile.Read(ref steps);
+        }
     }
 
     /// <summary>Runs one side on a thread of its own; when it fails the other side is let go.</summary>

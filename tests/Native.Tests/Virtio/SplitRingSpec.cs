@@ -169,7 +169,7 @@ public sealed class SplitRingSpec
     {
         using var bench = new RingBench(RingFormat.Split, Size);
 
-        Assert.Contains($"ring size {size}", DeviceSide.TryAttach(bench.Plan with { Size = size }, bench.Memory.Table, out _)!);
+        Assert.Contains($"ring size {size}", DeviceSide.TryAttach(bench.Plan with { Size = size }, bench.Memory.View, out _)!);
     }
 
     [Fact]
@@ -187,7 +187,7 @@ public sealed class SplitRingSpec
 
         string Refusal(RingPlan changed)
         {
-            string? problem = DeviceSide.TryAttach(changed, bench.Memory.Table, out DeviceSide? device);
+            string? problem = DeviceSide.TryAttach(changed, bench.Memory.View, out DeviceSide? device);
             Assert.Null(device);
             return problem!;
         }

@@ -23,11 +23,24 @@ public sealed class QueuePairWorkerSpec
                 setups.Add(engine, WorkerBench.Modern);
                 setups.Add(engine, NoMergeable);
                 setups.Add(engine, VirtioFeatures.None);
+                setups.Add(engine, WorkerBench.Modern | VirtioFeatures.InOrder);
+                setups.Add(engine, WorkerBench.Modern | VirtioFeatures.RingPacked);
+                setups.Add(engine, WorkerBench.Modern | VirtioFeatures.RingPacked | VirtioFeatures.InOrder);
+                setups.Add(engine, NoMergeable | VirtioFeatures.RingPacked);
             }
 
             return setups;
         }
     }
+
+    /// <summary>Engines and ring formats, for what needs mergeable buffers.</summary>
+    public static TheoryData<IoEngine, VirtioFeatures> Mergeable => new()
+    {
+        { IoEngine.Syscall, WorkerBench.Modern },
+        { IoEngine.IoUring, WorkerBench.Modern },
+        { IoEngine.Syscall, WorkerBench.Modern | VirtioFeatures.RingPacked },
+        { IoEngine.IoUring, WorkerBench.Modern | VirtioFeatures.RingPacked },
+    };
 
     [Theory]
     [MemberData(nameof(Setups))]
@@ -70,7 +83,7 @@ public sealed class QueuePairWorkerSpec
 
             for (int i = 0; i < 5; i++)
             {
-                (FrameHeader header, byte[] frame) = bench.GuestReceives();
+                (VirtioNetHeader header, byte[] frame) = bench.GuestReceives();
                 Assert.Equal(Pattern(60 + (round * 10), (round * 5) + i), frame);
                 Assert.True(bench.Tap.Queue.HeaderSize < 12 || header.Buffers == 1);
             }
@@ -80,11 +93,10 @@ public sealed class QueuePairWorkerSpec
     }
 
     [Theory]
-    [InlineData(IoEngine.Syscall)]
-    [InlineData(IoEngine.IoUring)]
-    public void Large_frames_span_mergeable_buffers_among_small_ones(IoEngine engine)
+    [MemberData(nameof(Mergeable))]
+    public void Large_frames_span_mergeable_buffers_among_small_ones(IoEngine engine, VirtioFeatures features)
     {
-        using var bench = new WorkerBench(engine, WorkerBench.Modern, new VirtioNetOptions { QueueSize = 256, ReceiveBufferSize = 1536 });
+        using var bench = new WorkerBench(engine, features, new VirtioNetOptions { QueueSize = 256, ReceiveBufferSize = 1536 });
         bench.StartBoth();
         int[] lengths = [60, 65550, 1514, 9014, 65550, 65550, 60, 60, 60, 60, 60, 60, 30000, 60, 1524, 1525];
         for (int round = 0; round < 20; round++)
@@ -92,7 +104,7 @@ public sealed class QueuePairWorkerSpec
             foreach (int length in lengths)
             {
                 bench.SendToGuest(Pattern(length, length + round));
-                (FrameHeader header, byte[] frame) = bench.GuestReceives();
+                (VirtioNetHeader header, byte[] frame) = bench.GuestReceives();
                 Assert.Equal(Pattern(length, length + round), frame);
                 Assert.Equal((length + 12 + 1535) / 1536, header.Buffers);
             }
@@ -100,11 +112,10 @@ public sealed class QueuePairWorkerSpec
     }
 
     [Theory]
-    [InlineData(IoEngine.Syscall)]
-    [InlineData(IoEngine.IoUring)]
-    public void A_burst_of_mixed_sizes_arrives_in_order(IoEngine engine)
+    [MemberData(nameof(Mergeable))]
+    public void A_burst_of_mixed_sizes_arrives_in_order(IoEngine engine, VirtioFeatures features)
     {
-        using var bench = new WorkerBench(engine, WorkerBench.Modern, new VirtioNetOptions { QueueSize = 256, ReceiveBufferSize = 1536 });
+        using var bench = new WorkerBench(engine, features, new VirtioNetOptions { QueueSize = 256, ReceiveBufferSize = 1536 });
         int[] lengths = [60, 60, 60, 60, 60, 60, 60, 60, 5000, 60, 60, 1514, 20000, 60];
         for (int i = 0; i < lengths.Length; i++)
         {
@@ -258,8 +269,10 @@ public sealed class QueuePairWorkerSpec
         bench.Worker.Post(new InjectFault("test"));
         WorkerExited exited = bench.Await<WorkerExited>();
         Assert.IsType<InjectedFaultException>(exited.Cause);
-        Assert.Equal(1u, exited.RxBase);
-        Assert.Equal(0u, exited.TxBase);
+        uint start = features.HasFlag(VirtioFeatures.RingPacked) ? 0x8000_8000 : 0;
+        uint step = features.HasFlag(VirtioFeatures.RingPacked) ? 0x0001_0001u : 1;
+        Assert.Equal(start + step, exited.RxBase);
+        Assert.Equal(start, exited.TxBase);
         Assert.Equal(WorkerState.Failed, bench.Worker.State);
 
         bench.SendToGuest(Pattern(61, 1));
@@ -327,11 +340,10 @@ public sealed class QueuePairWorkerSpec
     }
 
     [Theory]
-    [InlineData(IoEngine.Syscall)]
-    [InlineData(IoEngine.IoUring)]
-    public void Steady_traffic_allocates_nothing(IoEngine engine)
+    [MemberData(nameof(Mergeable))]
+    public void Steady_traffic_allocates_nothing(IoEngine engine, VirtioFeatures features)
     {
-        using var bench = new WorkerBench(engine, WorkerBench.Modern);
+        using var bench = new WorkerBench(engine, features);
         bench.StartBoth();
         using var extra = new EventFd();
         long allocated = 0;

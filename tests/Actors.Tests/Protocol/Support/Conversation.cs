@@ -37,7 +37,9 @@ internal sealed class Conversation
     internal SessionStep Last { get; private set; } = null!;
 
     /// <summary>Everything is negotiated as by QEMU: all protocol features, then all device features.</summary>
-    internal static Conversation Negotiated(DeviceProfile? profile = null)
+    internal static Conversation Negotiated() => Negotiated(Profile);
+
+    internal static Conversation Negotiated(DeviceProfile profile)
     {
         var conversation = new Conversation(profile);
         conversation.Send(RequestCode.SetProtocolFeatures, U64((ulong)conversation.State.Profile.OfferedProtocolFeatures));
@@ -47,9 +49,9 @@ internal sealed class Conversation
     }
 
     /// <summary>The same, and there is memory.</summary>
-    internal static Conversation WithMemory(DeviceProfile? profile = null)
+    internal static Conversation WithMemory()
     {
-        Conversation conversation = Negotiated(profile);
+        Conversation conversation = Negotiated();
         conversation.SetMemory();
         return conversation;
     }
@@ -130,5 +132,6 @@ internal sealed class Conversation
         return new VringAddresses((uint)ring, 0, start, start + 0x8000, start + 0x6000, 0);
     }
 
-    private ulong? Number() => Payload() is { } bytes && U64Payload.TryRead(bytes.Span, out U64Payload value) ? value.Value : null;
+    private ulong? Number() =>
+        Payload() is { } bytes && U64Payload.TryRead(bytes.Span, out U64Payload value) ? value.Value : null;
 }

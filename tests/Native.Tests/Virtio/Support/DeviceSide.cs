@@ -14,19 +14,19 @@ internal abstract class DeviceSide : IDisposable
     internal abstract bool HasWork { get; }
 
     /// <summary>Attaches a ring of the plan's format, which must succeed.</summary>
-    internal static DeviceSide Attach(RingPlan plan, GuestMemory memory)
+    internal static DeviceSide Attach(RingPlan plan, GuestView view)
     {
-        Assert.Null(TryAttach(plan, memory, out DeviceSide? device));
+        Assert.Null(TryAttach(plan, view, out DeviceSide? device));
         return device!;
     }
 
     /// <summary>Attaches a ring of the plan's format.</summary>
-    internal static string? TryAttach(RingPlan plan, GuestMemory memory, out DeviceSide? device) =>
+    internal static string? TryAttach(RingPlan plan, GuestView view, out DeviceSide? device) =>
         plan.Features.HasFlag(VirtioFeatures.RingPacked)
-            ? DeviceSide<PackedVirtqueue>.TryAttach(plan, memory, out device)
-            : DeviceSide<SplitVirtqueue>.TryAttach(plan, memory, out device);
+            ? DeviceSide<PackedVirtqueue>.TryAttach(plan, view, out device)
+            : DeviceSide<SplitVirtqueue>.TryAttach(plan, view, out device);
 
-    internal abstract string? TryReattach(RingPlan plan, GuestMemory memory);
+    internal abstract string? TryReattach(RingPlan plan, GuestView view);
 
     internal abstract PopStatus TryPop(bool deviceWrites, out Chain chain);
 
@@ -73,14 +73,14 @@ internal sealed class DeviceSide<TRing> : DeviceSide
 
     internal override bool HasWork => _ring.HasWork;
 
-    internal static new string? TryAttach(RingPlan plan, GuestMemory memory, out DeviceSide? device)
+    internal static new string? TryAttach(RingPlan plan, GuestView view, out DeviceSide? device)
     {
-        string? problem = TRing.TryAttach(plan, memory, out TRing ring);
+        string? problem = TRing.TryAttach(plan, view, out TRing ring);
         device = problem is null ? new DeviceSide<TRing>(ring) : null;
         return problem;
     }
 
-    internal override string? TryReattach(RingPlan plan, GuestMemory memory) => _ring.TryReattach(plan, memory);
+    internal override string? TryReattach(RingPlan plan, GuestView view) => _ring.TryReattach(plan, view);
 
     internal override PopStatus TryPop(bool deviceWrites, out Chain chain) => _ring.TryPop(Space, deviceWrites, out chain);
 

@@ -34,6 +34,12 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
 
     internal GuestMemory Table { get; private set; } = GuestMemory.Empty;
 
+    /// <summary>What rings are attached with.</summary>
+    internal GuestView View => new(Table, Log);
+
+    /// <summary>Where writes are to be marked, if anywhere. Belongs to the test.</summary>
+    internal DirtyLog? Log { get; set; }
+
     /// <summary>Where a guest address lies; the bytes from there to the region's end may be touched.</summary>
     internal byte* At(ulong guest)
     {
@@ -81,7 +87,17 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
         _regions.Exists(region => host >= At(region.Guest) && (ulong)(host - At(region.Guest)) <= region.Size
             && length <= region.Size - (ulong)(host - At(region.Guest)));
 
-    internal void Clear() => _regions.ForEach(region => new Span<byte>(At(region.Guest), (int)region.Size).Clear());
+    /// <summary>The numbers of all pages that are mapped.</summary>
+    internal IEnumerable<ulong> Pages()
+    {
+        foreach ((ulong guest, ulong size) in _regions)
+        {
+            for (ulong page = guest / Page; page < (guest + size) / Page; page++)
+            {
+                yield return page;
+            }
+        }
+    }
 
     public void Dispose()
     {

@@ -52,7 +52,7 @@ internal sealed unsafe class RingBench : IDisposable
             Enabled = true,
         };
         Driver = packed ? new PackedTestDriver(Memory, Plan, position) : new SplitTestDriver(Memory, Plan, position);
-        Device = DeviceSide.Attach(Plan, Memory.Table);
+        Device = DeviceSide.Attach(Plan, Memory.View);
     }
 
     internal GuardedMemory Memory { get; }
@@ -94,7 +94,7 @@ internal sealed unsafe class RingBench : IDisposable
     {
         RingPlan plan = Plan with { Base = position ?? Device.Base };
         Device.Dispose();
-        Device = DeviceSide.Attach(plan, Memory.Table);
+        Device = DeviceSide.Attach(plan, Memory.View);
     }
 
     public void Dispose()

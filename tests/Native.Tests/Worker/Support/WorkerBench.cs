@@ -101,11 +101,11 @@ internal sealed class WorkerBench : IDisposable
     }
 
     /// <summary>The next frame that the guest receives.</summary>
-    internal (FrameHeader Header, byte[] Frame) GuestReceives()
+    internal (VirtioNetHeader Header, byte[] Frame) GuestReceives()
     {
         while (true)
         {
-            if (Guest.TryReceive(out FrameHeader header, out ReadOnlySpan<byte> frame))
+            if (Guest.TryReceive(out VirtioNetHeader header, out ReadOnlySpan<byte> frame))
             {
                 byte[] copy = frame.ToArray();
                 Guest.FlushRx();

@@ -1,0 +1,266 @@
+using System.Collections.Immutable;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>
+/// One connected front-end: its connection, what it has settled, its memory, and the message under way. Part of the device's
+/// supervisor and used by its actor alone, but for <see cref="PendingStep.Map"/> and the last <see cref="Dispose"/>.
+/// </summary>
+/// <remarks>
+/// A message goes Begin -> (map, away from the actor) -> Commit -> (workers acknowledge) -> Finish, or to Refuse from
+/// either of the
+/// first two. Ownership: the session owns the fds of its state and one reference to its memory; between Commit and Finish
+/// it owns those of the old state as well, for workers may still use them.
+/// </remarks>
+internal sealed class FrontendSession : IDisposable
+{
+    private readonly VhostUserConnection _connection;
+
+    private FrontendSession(long number, SessionState state, VhostUserConnection connection)
+    {
+        Number = number;
+        State = state;
+        _connection = connection;
+    }
+
+    /// <summary>Counts the device's sessions, so that a late event of an old one is known.</summary>
+    internal long Number { get; }
+
+    internal SessionState State { get; private set; }
+
+    internal GuestMemory Memory { get; private set; } = GuestMemory.Empty;
+
+    /// <summary>The message under way, or null.</summary>
+    internal PendingStep? Step { get; private set; }
+
+    /// <summary>The front-end has gone: no ring may run and no memory be used any more.</summary>
+    internal bool Ended { get; private set; }
+
+    /// <summary>Takes over a connected socket, also when it throws; nothing is received yet.</summary>
+    /// <exception cref="LinuxException">It is no socket.</exception>
+    internal static FrontendSession Open(
+        long number,
+        SessionState state,
+        OwnedFd socket,
+        ReadinessLoop loop,
+        Action<ConnectionEvent> onEvent)
+    {
+        try
+        {
+            return new FrontendSession(number, state, new VhostUserConnection(socket, loop, onEvent));
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Asks for one message. Nothing is read before: that is what holds a busy front-end back.</summary>
+    internal void ReceiveNext() => _connection.ReceiveNext();
+
+    internal PendingStep Begin(VhostUserMessage message)
+    {
+        Step = new PendingStep(State, Memory, message);
+        return Step;
+    }
+
+    /// <summary>Changes what is known of the rings from the workers' side, also for the message under way.</summary>
+    internal void Amend(Func<SessionState, SessionState> change)
+    {
+        State = change(State);
+        if (Step is { Committed: false } step)
+        {
+            step.Next = change(step.Next);
+        }
+    }
+
+    /// <summary>Makes the step's state and memory the session's.</summary>
+    /// <param name="memory">What <see cref="PendingStep.Map"/> gave.</param>
+    internal void Commit(GuestMemory memory)
+    {
+        PendingStep step = Step!;
+        step.Committed = true;
+        State = step.Next;
+        Memory = memory;
+    }
+
+    /// <summary>Lets go of what only the old state had and sends the reply.</summary>
+    internal IoResult Finish()
+    {
+        PendingStep step = TakeStep();
+        step.CloseWhatIsNotIn(State, Memory);
+        return Send(step.Message, step.Reply);
+    }
+
+    /// <summary>Lets go of what only the new state would have had and sends the refusal's reply.</summary>
+    internal IoResult Refuse(SessionStep refusal)
+    {
+        PendingStep step = TakeStep();
+        step.CloseWhatWasNotTaken(State);
+        State = refusal.Next;
+        return Send(step.Message, refusal.Reply);
+    }
+
+    /// <summary>Cuts the front-end off. fds and memory stay until the workers have let go of them.</summary>
+    internal void End()
+    {
+        Ended = true;
+        _connection.Dispose();
+    }
+
+    /// <summary>Releases everything.</summary>
+    public void Dispose()
+    {
+        End();
+        if (Step is { } step)
+        {
+            Step = null;
+            if (step.Committed)
+            {
+                step.CloseWhatIsNotIn(State, Memory);
+            }
+            else
+            {
+                step.CloseWhatWasNotTaken(State);
+            }
+        }
+
+        foreach (OwnedFd fd in State.Fds)
+        {
+            fd.Dispose();
+        }
+
+        Memory.Release();
+        Memory = GuestMemory.Empty;
+    }
+
+    private PendingStep TakeStep()
+    {
+        PendingStep step = Step ?? throw new InvalidOperationException("no message is under way");
+        Step = null;
+        return step;
+    }
+
+    private IoResult Send(VhostUserMessage message, Reply reply) =>
+        reply.ToPayload(State) is { } payload ? _connection.SendReply(message.Request, payload.Span) : new IoResult(0);
+}
+
+/// <summary>One message on its way through a <see cref="FrontendSession"/>.</summary>
+internal sealed class PendingStep
+{
+    private readonly SessionState _old;
+    private readonly GuestMemory _oldMemory;
+    private readonly SessionStep _outcome;
+
+    internal PendingStep(SessionState state, GuestMemory memory, VhostUserMessage message)
+    {
+        _old = state;
+        _oldMemory = memory;
+        Message = message;
+        _outcome = VhostUserSession.Step(state, message);
+        Next = _outcome.Next;
+    }
+
+    /// <summary>What was sent; disposed, but its header and payload can be read.</summary>
+    internal VhostUserMessage Message { get; }
+
+    /// <summary>What the session says to it; its state may be out of date, see <see cref="Next"/>.</summary>
+    internal SessionStep Outcome => _outcome;
+
+    /// <summary>The state to go on with, with what workers have reported meanwhile.</summary>
+    internal SessionState Next { get; set; }
+
+    internal Reply Reply => _outcome.Reply;
+
+    internal bool Committed { get; set; }
+
+    /// <summary>True when guest memory changes.</summary>
+    internal bool ChangesMemory => _outcome.Effects.Any(effect => effect is MapMemory or AddRegion or RemoveRegion);
+
+    /// <summary>The addresses to announce.</summary>
+    internal IEnumerable<Announce> Announcements => _outcome.Effects.OfType<Announce>();
+
+    /// <summary>
+    /// The rings that this message starts: those that could not run before and now can, and one that is given a kick. Each is a
+    /// fresh start also for a ring or a pair that was given up.
+    /// </summary>
+    internal ImmutableArray<int> StartedRings => [.. Enumerable.Range(0, Next.Rings.Length).Where(IsStarted)];
+
+    /// <summary>Carries out what the message does to memory. May block.</summary>
+    /// <returns>The memory to go on with: the old one, or a new one whose reference is the caller's.</returns>
+    /// <exception cref="GuestMemoryException">A region cannot be used; nothing stays mapped.</exception>
+    internal GuestMemory Map()
+    {
+        GuestMemory memory = _oldMemory;
+        foreach (SessionEffect effect in _outcome.Effects)
+        {
+            GuestMemory next = effect switch
+            {
+                MapMemory map => GuestMemory.Map(map.Regions),
+                AddRegion add => memory.Add(add.Layout, add.File),
+                RemoveRegion remove => memory.Remove(remove.Layout),
+                _ => memory,
+            };
+            if (!ReferenceEquals(memory, next))
+            {
+                Unmap(memory);
+            }
+
+            memory = next;
+        }
+
+        return memory;
+    }
+
+    /// <summary>Takes back what <see cref="Map"/> gave.</summary>
+    internal void Unmap(GuestMemory memory)
+    {
+        if (!ReferenceEquals(memory, _oldMemory))
+        {
+            memory.Release();
+        }
+    }
+
+    /// <summary>The step was done: closes and releases what the new state has no use for.</summary>
+    internal void CloseWhatIsNotIn(SessionState state, GuestMemory memory)
+    {
+        CloseEffects();
+        foreach (OwnedFd fd in _old.FdsNotIn(state))
+        {
+            fd.Dispose();
+        }
+
+        if (!ReferenceEquals(_oldMemory, memory))
+        {
+            _oldMemory.Release();
+        }
+    }
+
+    /// <summary>The step was not done: closes what it brought.</summary>
+    internal void CloseWhatWasNotTaken(SessionState state)
+    {
+        CloseEffects();
+        foreach (OwnedFd fd in _outcome.Next.FdsNotIn(state))
+        {
+            fd.Dispose();
+        }
+    }
+
+    private bool IsStarted(int ring) => Next.PlanOf(ring) is not null && (IsKickOf(ring) || _old.PlanOf(ring) is null);
+
+    private bool IsKickOf(int ring) =>
+        Message.Code == RequestCode.SetVringKick && VringFd.TryRead(Message.Payload.Span, out VringFd kick) && kick.Index == ring;
+
+    private void CloseEffects()
+    {
+        foreach (SessionEffect effect in _outcome.Effects)
+        {
+            effect.Dispose();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+using Akka.Actor;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Memory;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>
+/// The host's side of a device as its supervisor handles it: everything here that may block runs away from the actor, one piece
+/// after the other, and its outcome comes back as a message.
+/// </summary>
+internal sealed class HostSide
+{
+    private readonly DeviceSettings _settings;
+    private readonly DeviceParts _parts;
+    private readonly IActorRef _self;
+    private readonly SerialWork _work = new();
+    private IDeviceKind? _kind;
+
+    /// <summary>What was last asked for; null when it is not known what the host's side is like.</summary>
+    private DeviceDemand? _asked;
+
+    internal HostSide(DeviceSettings settings, DeviceParts parts, IActorRef self)
+    {
+        _settings = settings;
+        _parts = parts;
+        _self = self;
+    }
+
+    /// <summary>The part that is particular to the kind of device. Only when open.</summary>
+    internal IDeviceKind Kind => _kind ?? throw new InvalidOperationException($"device {_settings.Name} is not open");
+
+    /// <summary>Opens it and the door. Answer: <see cref="Opened"/> or <see cref="OpenFailed"/>.</summary>
+    internal void Open()
+    {
+        IActorRef self = _self;
+        DeviceSettings settings = _settings;
+        DeviceParts parts = _parts;
+        _work.Run(() => OpenAll(settings, parts, self)).PipeTo(self, failure: e => new OpenFailed(e.GetBaseException()));
+    }
+
+    /// <summary>Takes over what was opened.</summary>
+    internal void Adopt(Opened opened)
+    {
+        _kind = opened.Kind;
+        _asked = DeviceDemand.None;
+    }
+
+    /// <summary>True when the host's side is not like that, or not known to be.</summary>
+    internal bool DiffersFrom(DeviceDemand demand) => !demand.Equals(_asked);
+
+    /// <summary>Does what a message asks for. Answer: <see cref="Prepared"/> or <see cref="PrepareFailed"/>.</summary>
+    internal void Prepare(PendingStep step, DeviceDemand demand)
+    {
+        IDeviceKind? kind = DiffersFrom(demand) ? Kind : null;
+        _asked = demand;
+        _work.Run(() => MapAndApply(step, kind, demand)).PipeTo(
+            _self,
+            success: memory => new Prepared(step, memory),
+            failure: e => new PrepareFailed(step, e.GetBaseException()));
+    }
+
+    /// <summary>It is not known any more what the host's side is like: the next demand is applied whole.</summary>
+    internal void Doubt() => _asked = null;
+
+    /// <summary>Makes it so. Answer: <see cref="HostChanged"/> or <see cref="HostChangeFailed"/>.</summary>
+    internal void Change(DeviceDemand demand)
+    {
+        IDeviceKind kind = Kind;
+        _asked = demand;
+        _work.Run(() => Apply(kind, demand)).PipeTo(
+            _self,
+            success: applied => new HostChanged(applied),
+            failure: e => new HostChangeFailed(e.GetBaseException()));
+    }
+
+    /// <summary>Closes everything, after what is under way.</summary>
+    /// <returns>Done when all is closed.</returns>
+    internal Task<HostReleased> Release(FrontendSession? session)
+    {
+        IDeviceKind? kind = _kind;
+        _kind = null;
+        return _work.Run(() => ReleaseAll(kind, session));
+    }
+
+    private static Opened OpenAll(DeviceSettings settings, DeviceParts parts, IActorRef self)
+    {
+        IDeviceKind kind = parts.Kinds(settings);
+        try
+        {
+            DeviceProfile profile = kind.Open();
+            FrontendDoor door = FrontendDoor.Open(settings, parts, () => self.Tell(FrontendKnocked.Instance));
+            return new Opened(kind, profile, door);
+        }
+        catch
+        {
+            kind.Dispose();
+            throw;
+        }
+    }
+
+    private static GuestMemory MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand demand)
+    {
+        GuestMemory memory = step.Map();
+        try
+        {
+            kind?.Apply(demand);
+            return memory;
+        }
+        catch
+        {
+            step.Unmap(memory);
+            throw;
+        }
+    }
+
+    private static DeviceDemand Apply(IDeviceKind kind, DeviceDemand demand)
+    {
+        kind.Apply(demand);
+        return demand;
+    }
+
+    private static HostReleased ReleaseAll(IDeviceKind? kind, FrontendSession? session)
+    {
+        session?.Dispose();
+        kind?.Dispose();
+        return new HostReleased(null);
+    }
+}
+
+/// <summary>The host's side and the door are open.</summary>
+internal sealed record Opened(IDeviceKind Kind, DeviceProfile Profile, FrontendDoor Door);
+
+/// <summary>Something of it could not be opened; nothing stays open.</summary>
+internal sealed record OpenFailed(Exception Cause);
+
+/// <summary>Memory and the host's side are as a message wants them.</summary>
+internal sealed record Prepared(PendingStep Step, GuestMemory Memory);
+
+/// <summary>They could not be made so; memory is as it was.</summary>
+internal sealed record PrepareFailed(PendingStep Step, Exception Cause);
+
+/// <summary>The host's side is as it was asked to be.</summary>
+internal sealed record HostChanged(DeviceDemand Demand);
+
+/// <summary>The host's side could not be made so.</summary>
+internal sealed record HostChangeFailed(Exception Cause);
+
+/// <summary>Everything is closed.</summary>
+internal sealed record HostReleased(Exception? Cause);
+
+/// <summary>Somebody waits at the door.</summary>
+internal sealed record FrontendKnocked
+{
+    internal static readonly FrontendKnocked Instance = new();
+
+    private FrontendKnocked()
+    {
+    }
+}

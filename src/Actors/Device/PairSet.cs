@@ -1,0 +1,442 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Event;
+using Ringmaster.Actors.QueuePair;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>
+/// The queue pairs of a device: part of the device's supervisor, used by its actor alone.
+/// </summary>
+/// <remarks>
+/// <para>A pair's life, as events:</para>
+/// <list type="bullet">
+/// <item>its actor announces itself -> wait out the back-off -> start a worker with the next generation;</item>
+/// <item>the worker runs -> tell it everything that is wanted of its rings (it knows nothing);</item>
+/// <item>the worker has exited -> note where its rings stopped; its actor throws -> <see cref="OnFailure"/> grants a
+/// restart or stops it;</item>
+/// <item>the actor has stopped -> the pair is broken until the front-end starts one of its rings;</item>
+/// <item>an answer is overdue -> the pair is silent: told to exit, replaced only when its thread has ended.</item>
+/// </list>
+/// </remarks>
+internal sealed class PairSet
+{
+    private readonly string _device;
+    private readonly RestartSettings _restart;
+    private readonly WorkerFactory _factory;
+    private readonly IActorContext _context;
+    private readonly IWithTimers _owner;
+    private readonly ILoggingAdapter _log;
+    private ImmutableArray<WorkerPair> _pairs = [];
+
+    internal PairSet(
+        DeviceSettings settings,
+        WorkerFactory factory,
+        IActorContext context,
+        IWithTimers owner,
+        ILoggingAdapter log)
+    {
+        _device = settings.Name;
+        _restart = settings.Restart;
+        _factory = factory;
+        _context = context;
+        _owner = owner;
+        _log = log;
+    }
+
+    /// <summary>What a pair's worker should be doing at this moment.</summary>
+    internal required Func<int, PairDemand> Demand { get; init; }
+
+    /// <summary>The plan of a pair's next worker.</summary>
+    internal required Func<WorkerPair, WorkerPlan> Plan { get; init; }
+
+    /// <summary>Told where a ring stopped.</summary>
+    internal required Action<int, RingSide, uint> RingStoppedAt { get; init; }
+
+    /// <summary>
+    /// Told that a ring was given up: by its worker, which has signalled that, or together with its worker, which has
+    /// not.
+    /// </summary>
+    internal required Action<int, RingSide, bool> RingGivenUp { get; init; }
+
+    /// <summary>Told that a pair was given up or has recovered.</summary>
+    internal required Action HealthChanged { get; init; }
+
+    internal ImmutableArray<WorkerPair> All => _pairs;
+
+    /// <summary>The numbers of the pairs to which frames may be steered.</summary>
+    internal IEnumerable<int> Usable => _pairs.Where(pair => pair.IsUsable).Select(pair => pair.Index);
+
+    private ITimerScheduler Timers => _owner.Timers;
+
+    /// <summary>True while some worker owes an answer, or is to come up at once.</summary>
+    internal bool Busy => _pairs.Any(pair => pair.Busy);
+
+    /// <summary>True when no actor is left.</summary>
+    internal bool Ended => _pairs.All(pair => pair.Actor is null);
+
+    /// <summary>Makes the actors; each announces itself.</summary>
+    internal void Create(ImmutableArray<int?> cpus)
+    {
+        _pairs = [.. cpus.Select((cpu, index) => new WorkerPair(index, cpu, _restart))];
+        foreach (WorkerPair pair in _pairs)
+        {
+            Spawn(pair);
+        }
+    }
+
+    /// <summary>The front-end has started these rings: they may run again even if they were given up.</summary>
+    internal void StartAnew(IEnumerable<int> rings)
+    {
+        foreach (int ring in rings)
+        {
+            _pairs[ring / 2].RingRestarted((RingSide)(ring % 2));
+        }
+    }
+
+    /// <summary>Tells every worker what changed for it.</summary>
+    internal void ReconcileAll()
+    {
+        foreach (WorkerPair pair in _pairs)
+        {
+            Reconcile(pair);
+        }
+    }
+
+    /// <summary>Gives one command to the first pair that can take it. False when none can.</summary>
+    internal bool PostToFirst(WorkerCommand command)
+    {
+        WorkerPair? pair = _pairs.FirstOrDefault(each => each.Health == PairHealth.Running);
+        if (pair is null)
+        {
+            return false;
+        }
+
+        pair.Expect(command);
+        Post(pair, [command]);
+        return true;
+    }
+
+    /// <summary>Tells a worker to fail.</summary>
+    internal bool InjectFault(int index, string reason)
+    {
+        WorkerPair? pair = _pairs.ElementAtOrDefault(index);
+        if (pair is not { Health: PairHealth.Running })
+        {
+            return false;
+        }
+
+        pair.Actor.Tell(new PostCommands(pair.Generation, [new InjectFault(reason)]));
+        return true;
+    }
+
+    /// <summary>The front-end starts a ring of this pair: a pair that was given up gets a fresh chance.</summary>
+    internal void Revive(int index)
+    {
+        WorkerPair pair = _pairs[index];
+        if (pair.Health != PairHealth.Broken || !pair.ThreadIsGone)
+        {
+            return;
+        }
+
+        _log.Info("device {Device} pair {Pair}: gets a fresh chance", _device, index);
+        pair.Revive();
+        if (pair.Actor is null)
+        {
+            Spawn(pair);
+        }
+        else
+        {
+            StartWorker(pair);
+        }
+    }
+
+    /// <summary>Ends all workers and then their actors.</summary>
+    internal void End()
+    {
+        foreach (WorkerPair pair in _pairs)
+        {
+            CancelTimers(pair);
+            pair.Actor?.Tell(EndPair.Instance);
+        }
+    }
+
+    internal void OnPairStarted(PairStarted message)
+    {
+        WorkerPair pair = _pairs[message.Pair];
+        pair.Actor = message.Actor;
+        if (pair.StartDelay > TimeSpan.Zero)
+        {
+            Timers.StartSingleTimer(new StartPair(pair.Index), new StartPair(pair.Index), pair.StartDelay);
+            return;
+        }
+
+        StartWorker(pair);
+    }
+
+    internal void OnStartPair(StartPair message) => StartWorker(_pairs[message.Pair]);
+
+    internal void OnWorkerCreated(WorkerCreated message)
+    {
+        WorkerPair pair = _pairs[message.Pair];
+        if (message.Worker.Generation != pair.Generation)
+        {
+            return;
+        }
+
+        pair.Started(message.Worker);
+        Reconcile(pair);
+    }
+
+    internal void OnReport(WorkerReported message)
+    {
+        WorkerPair pair = _pairs[message.Pair];
+        if (message.Report.Generation != pair.Generation)
+        {
+            return;
+        }
+
+        switch (message.Report)
+        {
+            case WorkerStarted started:
+                LogStart(pair, started);
+                break;
+            case RingStopped stopped:
+                OnRingStopped(pair, stopped);
+                break;
+            case CommandRefused refused:
+                _log.Warning("device {Device} pair {Pair}: {Reason}", _device, pair.Index, refused.Reason);
+                Acknowledge(pair, refused);
+                break;
+            case CommandDone done:
+                Acknowledge(pair, done);
+                break;
+            case RingBroken broken:
+                OnRingBroken(pair, broken);
+                break;
+            case WorkerExited exited:
+                OnExited(pair, exited);
+                break;
+            default:
+                throw new InvalidOperationException($"unknown report {message.Report}");
+        }
+    }
+
+    /// <summary>What supervision does with the actor whose worker failed.</summary>
+    internal Directive OnFailure(WorkerFailedException failure)
+    {
+        WorkerPair pair = _pairs[failure.Pair];
+        pair.Failed(failure.Message);
+        if (pair.Budget.Spend(_context.System.Scheduler.MonotonicClock) is not { } delay)
+        {
+            return Directive.Stop;
+        }
+
+        pair.StartDelay = delay;
+        _log.Warning(
+            "device {Device} pair {Pair}: worker failed: {Reason}; restart {Restart} of {Allowed} in {Delay} ms",
+            _device, pair.Index, failure.Message, pair.Budget.Spent, _restart.MaxRestarts, delay.TotalMilliseconds);
+        return Directive.Restart;
+    }
+
+    internal void OnTerminated(IActorRef actor)
+    {
+        WorkerPair? pair = _pairs.FirstOrDefault(each => actor.Equals(each.Actor));
+        if (pair is null)
+        {
+            return;
+        }
+
+        pair.Actor = null;
+        CancelTimers(pair);
+        pair.GiveUp();
+        _log.Error(
+            "device {Device} pair {Pair}: given up until the front-end starts it again after {Failures} failures: {Reason}",
+            _device, pair.Index, pair.Failures, pair.LastFailure);
+        GiveUpRings(pair);
+    }
+
+    /// <summary>An actor has ended as told.</summary>
+    internal void OnEnded(IActorRef actor)
+    {
+        foreach (WorkerPair pair in _pairs.Where(each => actor.Equals(each.Actor)))
+        {
+            pair.Actor = null;
+        }
+    }
+
+    internal void OnSilent(PairSilent message)
+    {
+        WorkerPair pair = _pairs[message.Pair];
+        if (message.Generation != pair.Generation || !pair.Busy)
+        {
+            return;
+        }
+
+        string reason = $"the worker gave no answer for {_restart.WorkerTimeout.TotalMilliseconds} ms";
+        _log.Error(
+            "device {Device} pair {Pair}: {Reason}; it is replaced when its thread has ended",
+            _device, pair.Index, reason);
+        pair.FallSilent(reason);
+        pair.Actor.Tell(new AbandonWorker(pair.Generation, reason));
+        GiveUpRings(pair);
+    }
+
+    private void Spawn(WorkerPair pair)
+    {
+        // A name cannot be used again before its last holder has gone, which Terminated has told.
+        pair.Actor = _context.ActorOf(QueuePairActor.Props(pair.Index, _factory), $"pair-{pair.Index}");
+        _context.Watch(pair.Actor);
+    }
+
+    private void StartWorker(WorkerPair pair)
+    {
+        // Not before the last worker's thread is known to be gone: its WorkerExited comes back here.
+        if (pair.ThreadIsGone && pair.Health == PairHealth.Waiting && pair.Actor is not null)
+        {
+            pair.BeginGeneration();
+            pair.Actor.Tell(new StartWorker(Plan(pair)));
+        }
+    }
+
+    private void Reconcile(WorkerPair pair)
+    {
+        IReadOnlyList<WorkerCommand> commands = pair.Reconcile(Demand(pair.Index));
+        if (commands.Count == 0)
+        {
+            return;
+        }
+
+        foreach (WorkerCommand command in commands)
+        {
+            LogRing(pair, command);
+        }
+
+        Post(pair, commands);
+    }
+
+    private void Post(WorkerPair pair, IReadOnlyList<WorkerCommand> commands)
+    {
+        pair.Actor.Tell(new PostCommands(pair.Generation, commands));
+        AwaitAnswer(pair);
+    }
+
+    private void AwaitAnswer(WorkerPair pair)
+    {
+        // Each answer restarts the clock: a worker that gets on is not silent, however much it was told.
+        string key = SilenceKey(pair);
+        if (pair.Busy)
+        {
+            Timers.StartSingleTimer(key, new PairSilent(pair.Index, pair.Generation), _restart.WorkerTimeout);
+        }
+        else
+        {
+            Timers.Cancel(key);
+        }
+    }
+
+    private void Acknowledge(WorkerPair pair, CommandDone done)
+    {
+        if (pair.Acknowledge(done.CommandId))
+        {
+            AwaitAnswer(pair);
+        }
+    }
+
+    private void OnRingStopped(WorkerPair pair, RingStopped stopped)
+    {
+        _log.Info("device {Device} pair {Pair}: {Ring} ring stopped at {Base}", _device, pair.Index, stopped.Side, stopped.Base);
+        NoteBase(pair, stopped.Side, stopped.Base);
+        Acknowledge(pair, stopped);
+    }
+
+    private void OnRingBroken(WorkerPair pair, RingBroken broken)
+    {
+        _log.Warning(
+            "device {Device} pair {Pair}: {Ring} ring given up until the front-end starts it again: {Reason}",
+            _device, pair.Index, broken.Side, broken.Reason);
+        pair.RingBroke(broken.Side);
+        NoteBase(pair, broken.Side, broken.Base);
+        RingGivenUp(pair.Index, broken.Side, true);
+    }
+
+    private void OnExited(WorkerPair pair, WorkerExited exited)
+    {
+        bool wasSilent = pair.Health == PairHealth.Silent;
+        pair.Exited();
+        AwaitAnswer(pair);
+        NoteBase(pair, RingSide.Rx, exited.RxBase);
+        NoteBase(pair, RingSide.Tx, exited.TxBase);
+        if (wasSilent)
+        {
+            HealthChanged();
+        }
+    }
+
+    private void NoteBase(WorkerPair pair, RingSide side, uint? index)
+    {
+        if (index is { } value)
+        {
+            RingStoppedAt(pair.Index, side, value);
+        }
+    }
+
+    private void GiveUpRings(WorkerPair pair)
+    {
+        CancelTimers(pair);
+        RingGivenUp(pair.Index, RingSide.Rx, false);
+        RingGivenUp(pair.Index, RingSide.Tx, false);
+        HealthChanged();
+    }
+
+    private void LogStart(WorkerPair pair, WorkerStarted started)
+    {
+        string word = pair.Generation == 1 ? "started" : "restarted";
+        string cpu = pair.Cpu is { } number ? $"CPU {number}" : "not pinned";
+        _log.Info(
+            "device {Device} pair {Pair}: worker {Verb}, generation {Generation}, {Cpu}, {Engine}",
+            _device, pair.Index, word, pair.Generation, cpu, started.Engine);
+        if (started.Fallback is { } reason)
+        {
+            _log.Info("device {Device} pair {Pair}: io_uring is not to be had: {Reason}", _device, pair.Index, reason);
+        }
+    }
+
+    private void LogRing(WorkerPair pair, WorkerCommand command)
+    {
+        switch (command)
+        {
+            case StartRing start:
+                _log.Info(
+                    "device {Device} pair {Pair}: {Ring} ring started, {Size} descriptors, {State}",
+                    _device, pair.Index, start.Side, start.Plan.Size, start.Plan.Enabled ? "enabled" : "disabled");
+                break;
+            case UpdateRing update:
+                _log.Debug(
+                    "device {Device} pair {Pair}: {Ring} ring changed, {State}",
+                    _device, pair.Index, update.Side, update.Plan.Enabled ? "enabled" : "disabled");
+                break;
+            case ReplaceMemory replace:
+                _log.Debug(
+                    "device {Device} pair {Pair}: {Regions} regions of memory",
+                    _device, pair.Index, replace.Memory.Regions.Count);
+                break;
+        }
+    }
+
+    private void CancelTimers(WorkerPair pair)
+    {
+        Timers.Cancel(SilenceKey(pair));
+        Timers.Cancel(new StartPair(pair.Index));
+    }
+
+    private static string SilenceKey(WorkerPair pair) => $"silence-{pair.Index}";
+}
+
+/// <summary>The back-off of a pair is over.</summary>
+internal sealed record StartPair(int Pair);
+
+/// <summary>A worker's answer is overdue.</summary>
+internal sealed record PairSilent(int Pair, long Generation);

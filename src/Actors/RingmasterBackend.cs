@@ -1,0 +1,186 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Configuration;
+using Ringmaster.Actors.Backend;
+using Ringmaster.Actors.Device;
+using Ringmaster.Actors.QueuePair;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Linux;
+
+namespace Ringmaster.Actors;
+
+/// <summary>
+/// A whole back-end in this process: all devices of the given settings, under an actor system of its own. Every member may
+/// be used from any thread.
+/// </summary>
+public sealed class RingmasterBackend : IAsyncDisposable
+{
+    /// <summary>How long a question to an actor may take.</summary>
+    private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>All devices may take this long to open; one that waits for the kernel's rtnl lock needs its turn.</summary>
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>A device gives its workers 1 s; with this and what follows, a stop takes less than 2 s.</summary>
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromMilliseconds(1500);
+
+    /// <summary>For the actor system itself, which has nothing left to do by then.</summary>
+    private static readonly TimeSpan TerminateTimeout = TimeSpan.FromMilliseconds(400);
+
+    private readonly ReadinessLoop _loop;
+    private readonly ImmutableArray<OwnedFd> _inherited;
+    private readonly Lock _gate = new();
+    private Task? _stopped;
+
+    private RingmasterBackend(ActorSystem system, IActorRef supervisor, ReadinessLoop loop, ImmutableArray<OwnedFd> inherited)
+    {
+        System = system;
+        Supervisor = supervisor;
+        _loop = loop;
+        _inherited = inherited;
+    }
+
+    /// <summary>The actor system. It ends with the back-end.</summary>
+    public ActorSystem System { get; }
+
+    /// <summary>The actor above all devices: takes the messages of <c>BackendMessages.cs</c>.</summary>
+    public IActorRef Supervisor { get; }
+
+    /// <summary>Brings up all devices and returns when front-ends can connect to each of them.</summary>
+    /// <param name="settings">What to bring up.</param>
+    /// <param name="akka">Goes before <see cref="BackendSettings.ActorSystem"/>, for loggers and the like; null = nothing.</param>
+    /// <param name="cancellation">Ends the attempt; what came up is stopped again.</param>
+    /// <exception cref="BackendStartException">A device could not be opened. Nothing stays up.</exception>
+    public static Task<RingmasterBackend> StartAsync(
+        BackendSettings settings,
+        Config? akka = null,
+        CancellationToken cancellation = default) =>
+        StartAsync(settings, WorkerThread.Start, device => new NetworkCard(device), akka, cancellation);
+
+    /// <summary>The same with other workers or other kinds of device.</summary>
+    internal static async Task<RingmasterBackend> StartAsync(
+        BackendSettings settings,
+        WorkerFactory workers,
+        Func<DeviceSettings, IDeviceKind> kinds,
+        Config? akka = null,
+        CancellationToken cancellation = default)
+    {
+        Dictionary<int, OwnedFd> inherited = settings.Devices
+            .Select(device => device.SocketFd).OfType<int>().ToDictionary(number => number, number => new OwnedFd(number));
+        var loop = new ReadinessLoop("control");
+        Config config = settings.ActorSystem.WithFallback(Defaults(settings));
+        var system = ActorSystem.Create("ringmaster", akka is null ? config : akka.WithFallback(config));
+        var parts = new DeviceParts(loop, workers, kinds, inherited);
+        IActorRef supervisor = system.ActorOf(BackendSupervisor.Props(parts, ThreadAffinity.Allowed()), "backend");
+        var backend = new RingmasterBackend(system, supervisor, loop, [.. inherited.Values]);
+        try
+        {
+            await backend.BringUpAsync(settings, cancellation).ConfigureAwait(false);
+            return backend;
+        }
+        catch
+        {
+            await backend.StopAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>The devices.</summary>
+    public async Task<ImmutableArray<DeviceEntry>> GetDevicesAsync() =>
+        (await Supervisor.Ask<DeviceList>(GetDevices.Instance, AskTimeout).ConfigureAwait(false)).Devices;
+
+    /// <summary>The workers of a device, with their counters and the way onto their loops.</summary>
+    /// <exception cref="ArgumentException">There is no such device.</exception>
+    public async Task<ImmutableArray<WorkerHandle>> GetWorkersAsync(string device) =>
+        (await AskDeviceAsync<WorkerList>(device, GetWorkers.Instance).ConfigureAwait(false)).Workers;
+
+    /// <summary>How a device fares.</summary>
+    /// <exception cref="ArgumentException">There is no such device.</exception>
+    public Task<DeviceSnapshot> GetDeviceStatusAsync(string device) =>
+        AskDeviceAsync<DeviceSnapshot>(device, GetDeviceStatus.Instance);
+
+    /// <summary>Makes a worker fail, as if its own code had thrown.</summary>
+    /// <returns>False when there is no such pair, or it has no worker at present.</returns>
+    /// <exception cref="ArgumentException">There is no such device.</exception>
+    public async Task<bool> InjectWorkerFaultAsync(string device, int pair, string reason) =>
+        (await AskDeviceAsync<WorkerFaultInjected>(device, new InjectWorkerFault(pair, reason)).ConfigureAwait(false)).Posted;
+
+    /// <summary>Adds, removes and restarts devices so that they are those of the settings; the others go on untouched.</summary>
+    public Task<Reloaded> ReloadAsync(BackendSettings settings) =>
+        Supervisor.Ask<Reloaded>(new Reload(settings.Devices), StartTimeout);
+
+    /// <summary>
+    /// Stops everything, within 2 s: front-ends are cut off, socket files removed, workers ended. Asked again, it
+    /// gives the same task.
+    /// </summary>
+    public Task StopAsync()
+    {
+        lock (_gate)
+        {
+            return _stopped ??= StopOnceAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    private static Config Defaults(BackendSettings settings)
+    {
+        string level = settings.Log.Level switch
+        {
+            LogThreshold.Debug => "DEBUG",
+            LogThreshold.Info => "INFO",
+            LogThreshold.Warning => "WARNING",
+            LogThreshold.Error => "ERROR",
+            _ => "OFF",
+        };
+
+        // Signals are the executable's affair. What is left over in mailboxes at the end is not worth a line.
+        return ConfigurationFactory.ParseString($$"""
+            akka {
+              loglevel = {{level}}
+              logger-formatter = "Akka.Event.SemanticLogMessageFormatter, Akka"
+              log-dead-letters-during-shutdown = off
+              coordinated-shutdown.run-by-clr-shutdown-hook = off
+            }
+            """);
+    }
+
+    private async Task BringUpAsync(BackendSettings settings, CancellationToken cancellation)
+    {
+        BackendStarted started = await Supervisor
+            .Ask<BackendStarted>(new StartDevices(settings.Devices), StartTimeout, cancellation).ConfigureAwait(false);
+        ImmutableArray<DeviceOutcome> failed = [.. started.Outcomes.Where(outcome => outcome.Error is not null)];
+        if (!failed.IsEmpty)
+        {
+            throw new BackendStartException(failed);
+        }
+    }
+
+    private async Task<T> AskDeviceAsync<T>(string device, object question)
+    {
+        ImmutableArray<DeviceEntry> devices = await GetDevicesAsync().ConfigureAwait(false);
+        DeviceEntry entry = devices.FirstOrDefault(each => each.Name == device)
+            ?? throw new ArgumentException($"there is no device {device}", nameof(device));
+        return await entry.Supervisor.Ask<T>(question, AskTimeout).ConfigureAwait(false);
+    }
+
+    private async Task StopOnceAsync()
+    {
+        try
+        {
+            await Supervisor.Ask<BackendStopped>(StopBackend.Instance, StopTimeout).ConfigureAwait(false);
+        }
+        catch (AskTimeoutException)
+        {
+            // Some device hangs in the kernel: the actors' PostStop closes what they can.
+        }
+
+        await Task.WhenAny(System.Terminate(), Task.Delay(TerminateTimeout)).ConfigureAwait(false);
+        _loop.Dispose();
+        foreach (OwnedFd socket in _inherited)
+        {
+            socket.Dispose();
+        }
+    }
+}

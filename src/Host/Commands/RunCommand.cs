@@ -1,0 +1,104 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Ringmaster.Actors;
+using Ringmaster.Actors.Backend;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Host.Configuration;
+using Ringmaster.Host.Logging;
+using Serilog;
+
+namespace Ringmaster.Host.Commands;
+
+/// <summary><c>ringmaster run</c>, the default: serves all devices until a signal comes.</summary>
+internal static class RunCommand
+{
+    internal static Command Create(ConfigurationOptions layers)
+    {
+        var command = new Command("run", "Serve all devices of the configuration until SIGTERM or SIGINT; SIGHUP reads it again. The default command.");
+        layers.AddTo(command);
+        SetAction(command, layers);
+        return command;
+    }
+
+    internal static void SetAction(Command command, ConfigurationOptions layers) => command.SetAction(parsed =>
+    {
+        BackendSettings Load() => layers.Load(parsed);
+        return SettingsGate.With(Load, settings => RunAsync(settings, Load), Task.FromResult);
+    });
+
+    private static async Task<int> RunAsync(BackendSettings settings, Func<BackendSettings> load)
+    {
+        using var signals = new Signals();
+        LogSetup.Open(settings.Log);
+        try
+        {
+            return await ServeAsync(settings, load, signals);
+        }
+        finally
+        {
+            await Log.CloseAndFlushAsync();
+        }
+    }
+
+    private static async Task<int> ServeAsync(BackendSettings settings, Func<BackendSettings> load, Signals signals)
+    {
+        Log.Information("ringmaster {Version}: configured devices: {Devices}", Product.Version, NamesOf(settings));
+        SocketDirectories.Make(settings.Devices);
+        try
+        {
+            await using RingmasterBackend backend = await RingmasterBackend.StartAsync(settings, LogSetup.Akka(), signals.Stop);
+            await ObeyAsync(backend, load, signals);
+        }
+        catch (BackendStartException failure)
+        {
+            Log.Error("cannot serve: {Reason}", failure.Message);
+            return ExitCode.Failure;
+        }
+        catch (OperationCanceledException) when (signals.Stop.IsCancellationRequested)
+        {
+            // The signal came while the devices were being opened; what was open is closed again.
+        }
+
+        Log.Information("stopped");
+        return ExitCode.Success;
+    }
+
+    /// <summary>Returns with the first signal to stop.</summary>
+    private static async Task ObeyAsync(RingmasterBackend backend, Func<BackendSettings> load, Signals signals)
+    {
+        while (true)
+        {
+            PosixSignal signal = await signals.NextAsync();
+            if (signal != PosixSignal.SIGHUP)
+            {
+                Log.Information("stopping on {Signal}", signal);
+                return;
+            }
+
+            await ReloadAsync(backend, load);
+        }
+    }
+
+    /// <summary>Reads all layers again. Where they cannot be used, everything stays as it is.</summary>
+    private static async Task ReloadAsync(RingmasterBackend backend, Func<BackendSettings> load)
+    {
+        BackendSettings settings;
+        try
+        {
+            settings = load();
+        }
+        catch (Exception error) when (error is SettingsException or ConfigurationException)
+        {
+            Log.Error("the configuration was not read again: {Reason}", error.Message);
+            return;
+        }
+
+        SocketDirectories.Make(settings.Devices);
+        Reloaded reloaded = await backend.ReloadAsync(settings);
+        Log.Information(
+            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted; log settings stay as they were",
+            reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length);
+    }
+
+    private static string NamesOf(BackendSettings settings) => string.Join(", ", settings.Devices.Select(device => device.Name));
+}

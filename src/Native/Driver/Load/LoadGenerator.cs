@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Ringmaster.Native.Driver.Frames;
+using Ringmaster.Native.Tap;
+
+namespace Ringmaster.Native.Driver.Load;
+
+/// <summary>Moves frames over all pairs of a driver, one thread for each, and measures.</summary>
+public static class LoadGenerator
+{
+    private static readonly TimeSpan _arpTimeout = TimeSpan.FromSeconds(2);
+    private static readonly MacAddress _guestMac = new([0x02, 0x72, 0x6d, 0, 0, 0x01]);
+    private static readonly MacAddress _nobodysMac = new([0x02, 0x72, 0x6d, 0, 0, 0xff]);
+
+    // TEST-NET-1 (RFC 5737): addresses that belong to nobody.
+    private const uint NobodysIp = 0xc0000201;
+
+    /// <summary>Runs to the end of its time, or until cancelled.</summary>
+    /// <param name="driver">Started; nobody else may use its pairs meanwhile.</param>
+    /// <param name="options">What to do.</param>
+    /// <param name="cancellation">Ends the run early; what was measured until then is the result.</param>
+    /// <exception cref="RingViolationException">The device broke the rules of a ring.</exception>
+    /// <exception cref="FrontendException">The target does not answer ARP.</exception>
+    public static LoadResult Run(VirtioNetDriver driver, LoadOptions options, CancellationToken cancellation = default)
+    {
+        var guest = new Station(Mac(driver), options.Source is null ? NobodysIp + 1 : Station.ToNumber(options.Source));
+        Station peer = options.Target is null
+            ? new Station(_nobodysMac, NobodysIp)
+            : Resolve(driver.Pairs[0], guest, Station.ToNumber(options.Target));
+        PairLoad[] loads = [.. driver.Pairs.Select(pair => PairLoad.Create(pair, options, guest, peer))];
+        ExceptionDispatchInfo? fault = null;
+        var ended = new CancellationTokenSource();
+        using CancellationTokenRegistration link = cancellation.Register(ended.Cancel);
+        Thread[] threads = [.. loads.Select(load => new Thread(() =>
+        {
+            try
+            {
+                load.Run(ended.Token);
+            }
+            catch (Exception e)
+            {
+                fault = ExceptionDispatchInfo.Capture(e);
+                ended.Cancel();
+            }
+        })
+        {
+            Name = $"load-{load.Pair.Index}",
+            IsBackground = true,
+        })];
+
+        long start = Stopwatch.GetTimestamp();
+        Array.ForEach(threads, thread => thread.Start());
+        ended.Token.WaitHandle.WaitOne(options.Duration);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        ended.Cancel();
+        Array.ForEach(threads, thread => thread.Join());
+        fault?.Throw();
+        return Summarize(loads, options, seconds);
+    }
+
+    private static LoadResult Summarize(PairLoad[] loads, LoadOptions options, double seconds)
+    {
+        var times = new LatencyHistogram();
+        Array.ForEach(loads, load => times.Add(load.Times));
+        long sent = loads.Sum(load => load.Sent);
+        long received = loads.Sum(load => load.Received);
+        bool echo = options.Mode == LoadMode.Echo;
+        return new LoadResult(
+            options.Mode,
+            loads.Length,
+            options.FrameSize,
+            seconds,
+            sent,
+            received,
+            loads.Sum(load => load.SentBytes),
+            loads.Sum(load => load.ReceivedBytes),
+            echo ? loads.Sum(load => load.Lost) : null,
+            echo ? Percentiles(times) : null);
+    }
+
+    private static RoundTrip Percentiles(LatencyHistogram times)
+    {
+        double Microseconds(long ticks) => ticks * 1e6 / Stopwatch.Frequency;
+        return new RoundTrip(
+            Microseconds(times.Percentile(50)),
+            Microseconds(times.Percentile(90)),
+            Microseconds(times.Percentile(99)),
+            Microseconds(times.Percentile(99.9)),
+            Microseconds(times.Maximum));
+    }
+
+    private static MacAddress Mac(VirtioNetDriver driver) =>
+        driver.ReadMac() is { Length: MacAddress.Size } bytes ? new MacAddress(bytes) : _guestMac;
+
+    private static Station Resolve(NetQueuePair pair, Station guest, uint wanted)
+    {
+        byte[] request = new byte[PacketWriter.ArpFrameSize];
+        PacketWriter.ArpRequest(request, guest, wanted);
+        long start = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(start) < _arpTimeout)
+        {
+            pair.TrySend(request);
+            pair.FlushTx();
+            while (pair.WaitRx(TimeSpan.FromMilliseconds(200)))
+            {
+                while (pair.TryReceive(out var header, out ReadOnlySpan<byte> frame))
+                {
+                    Packet packet = Packet.Parse(frame, header);
+                    if (packet.Kind == PacketKind.ArpReply && packet.From.Ip == wanted)
+                    {
+                        pair.FlushRx();
+                        return packet.From;
+                    }
+                }
+
+                pair.FlushRx();
+            }
+        }
+
+        throw new FrontendException($"{Station.ToAddress(wanted)} does not answer ARP.");
+    }
+}

@@ -1,0 +1,278 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
+using Ringmaster.Native.Driver.Frames;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.Native.Driver.Load;
+
+/// <summary>The load on one queue pair, on a thread of its own. Its numbers may be read when the thread has ended.</summary>
+internal abstract class PairLoad(NetQueuePair pair, LoadOptions options)
+{
+    /// <summary>Frames between two looks at the ring's other end.</summary>
+    protected const int Batch = 32;
+
+    protected static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(50);
+
+    internal NetQueuePair Pair { get; } = pair;
+
+    internal long Sent { get; private protected set; }
+
+    internal long Received { get; private protected set; }
+
+    internal long SentBytes => Sent * Options.FrameSize;
+
+    internal long ReceivedBytes { get; private protected set; }
+
+    internal long Lost { get; private protected set; }
+
+    internal LatencyHistogram Times { get; } = new();
+
+    protected LoadOptions Options { get; } = options;
+
+    internal static PairLoad Create(NetQueuePair pair, LoadOptions options, Station guest, Station peer) => options.Mode switch
+    {
+        LoadMode.Tx => new TxLoad(pair, options, guest, peer),
+        LoadMode.Rx => new RxLoad(pair, options),
+        _ => new EchoLoad(pair, options, guest, peer),
+    };
+
+    /// <summary>Works until told to end.</summary>
+    internal abstract void Run(CancellationToken ended);
+
+    protected void Rest(bool receive)
+    {
+        if (Options.Polling)
+        {
+            Thread.Yield();
+        }
+        else if (receive)
+        {
+            Pair.WaitRx(Nap);
+        }
+        else
+        {
+            Pair.WaitTx(Nap, Pair.Tx.Outstanding / 2);
+        }
+    }
+}
+
+/// <summary>Sends prepared buffers round and round.</summary>
+internal sealed class TxLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
+{
+    internal override void Run(CancellationToken ended)
+    {
+        Prepare();
+        Pair.Tx.DisableCalls();
+        while (!ended.IsCancellationRequested)
+        {
+            int count = 0;
+            while (count < Batch && Pair.TryRentSlot(out int slot))
+            {
+                if (!Pair.TrySendSlot(slot, Options.FrameSize))
+                {
+                    Pair.ReturnSlot(slot);
+                    break;
+                }
+
+                count++;
+            }
+
+            Pair.FlushTx();
+            if (count == 0)
+            {
+                Rest(receive: false);
+            }
+
+            // What somebody sends us meanwhile must not fill up the device's side.
+            while (Pair.TryReceive(out _, out ReadOnlySpan<byte> _))
+            {
+                Received++;
+            }
+
+            Pair.FlushRx();
+        }
+
+        Pair.Reclaim();
+        Sent = Pair.Tx.Returned;
+    }
+
+    private void Prepare()
+    {
+        Pair.Reclaim();
+        var slots = new List<int>();
+        while (Pair.TryRentSlot(out int slot))
+        {
+            // Ports differ from buffer to buffer, as flows do.
+            int payload = Options.FrameSize - PacketWriter.DatagramPayload;
+            PacketWriter.Udp(Pair.SlotBytes(slot), guest, peer, (ushort)(40000 + (slot % 16)), 9, payload);
+            slots.Add(slot);
+        }
+
+        slots.ForEach(Pair.ReturnSlot);
+    }
+}
+
+/// <summary>Counts what comes.</summary>
+internal sealed class RxLoad(NetQueuePair pair, LoadOptions options) : PairLoad(pair, options)
+{
+    internal override void Run(CancellationToken ended)
+    {
+        Pair.Rx.DisableCalls();
+        while (!ended.IsCancellationRequested)
+        {
+            int count = 0;
+            while (count < Batch && Pair.TryReceive(out _, out ReadOnlySpan<byte> frame))
+            {
+                ReceivedBytes += frame.Length;
+                count++;
+            }
+
+            Received += count;
+            Pair.FlushRx();
+            if (count == 0)
+            {
+                Rest(receive: true);
+            }
+        }
+    }
+}
+
+/// <summary>Keeps a window of frames under way and times their return.</summary>
+/// <remarks>
+/// The payload begins with a mark (u32), the pair (u16), the sequence number (u32) and the time of sending (u64). Frames may come back
+/// on any pair; those of another pair are not counted here, so that what is counted is what this pair sent.
+/// </remarks>
+internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
+{
+    private const uint Mark = 0x524d4543;
+    private const int PayloadSize = 18;
+    private readonly Dictionary<uint, long> _underWay = [];
+    private uint _sequence;
+    private long _lastReturn;
+
+    internal override void Run(CancellationToken ended)
+    {
+        Pair.Rx.DisableCalls();
+        Pair.Tx.DisableCalls();
+        _lastReturn = Stopwatch.GetTimestamp();
+        while (!ended.IsCancellationRequested)
+        {
+            int sent = FillWindow();
+            if (Collect() == 0 && sent == 0)
+            {
+                Rest(receive: true);
+                Expire();
+            }
+        }
+
+        while (_underWay.Count > 0 && Stopwatch.GetElapsedTime(_lastReturn) < Options.LostAfter)
+        {
+            if (Collect() == 0)
+            {
+                Rest(receive: true);
+            }
+        }
+
+        Lost += _underWay.Count;
+        Sent = _sequence;
+    }
+
+    private int FillWindow()
+    {
+        int count = 0;
+        while (_underWay.Count < Options.Window && Pair.TryRentSlot(out int slot))
+        {
+            long now = Stopwatch.GetTimestamp();
+            Write(Pair.SlotBytes(slot), now);
+            if (!Pair.TrySendSlot(slot, Options.FrameSize))
+            {
+                Pair.ReturnSlot(slot);
+                break;
+            }
+
+            _underWay.Add(_sequence++, now);
+            count++;
+        }
+
+        Pair.FlushTx();
+        return count;
+    }
+
+    private void Write(Span<byte> frame, long now)
+    {
+        Span<byte> payload = frame[PacketWriter.DatagramPayload..];
+        BinaryPrimitives.WriteUInt32LittleEndian(payload, Mark);
+        BinaryPrimitives.WriteUInt16LittleEndian(payload[4..], (ushort)Pair.Index);
+        BinaryPrimitives.WriteUInt32LittleEndian(payload[6..], _sequence);
+        BinaryPrimitives.WriteInt64LittleEndian(payload[10..], now);
+        int size = Options.FrameSize - PacketWriter.DatagramPayload;
+        if (Options.Target is null)
+        {
+            PacketWriter.Udp(frame, guest, peer, (ushort)(40000 + Pair.Index), 7, size);
+        }
+        else
+        {
+            PacketWriter.Echo(frame, guest, peer, (ushort)Pair.Index, (ushort)_sequence, size);
+        }
+    }
+
+    private int Collect()
+    {
+        int count = 0;
+        while (count < Batch && Pair.TryReceive(out VirtioNetHeader header, out ReadOnlySpan<byte> frame))
+        {
+            Look(frame, header);
+            count++;
+        }
+
+        Pair.FlushRx();
+        return count;
+    }
+
+    private void Look(ReadOnlySpan<byte> frame, VirtioNetHeader header)
+    {
+        if (frame.Length < PacketWriter.DatagramPayload + PayloadSize)
+        {
+            AnswerArp(frame, header);
+            return;
+        }
+
+        ReadOnlySpan<byte> payload = frame[PacketWriter.DatagramPayload..];
+        if (frame.Length == Options.FrameSize
+            && BinaryPrimitives.ReadUInt32LittleEndian(payload) == Mark
+            && BinaryPrimitives.ReadUInt16LittleEndian(payload[4..]) == Pair.Index
+            && _underWay.Remove(BinaryPrimitives.ReadUInt32LittleEndian(payload[6..]), out long sentAt))
+        {
+            _lastReturn = Stopwatch.GetTimestamp();
+            Times.Record(_lastReturn - sentAt);
+            Received++;
+            ReceivedBytes += frame.Length;
+        }
+    }
+
+    private void AnswerArp(ReadOnlySpan<byte> frame, VirtioNetHeader header)
+    {
+        Packet packet = Packet.Parse(frame, header);
+        if (packet.Kind == PacketKind.ArpRequest && packet.ToIp == guest.Ip)
+        {
+            Span<byte> reply = stackalloc byte[PacketWriter.ArpFrameSize];
+            PacketWriter.ArpReply(reply, guest, packet.From);
+            Pair.TrySend(reply);
+            Pair.FlushTx();
+        }
+    }
+
+    /// <summary>Gives up frames that are out for too long, so that the window does not close for good.</summary>
+    private void Expire()
+    {
+        long limit = Stopwatch.GetTimestamp() - (long)(Options.LostAfter.TotalSeconds * Stopwatch.Frequency);
+        foreach ((uint sequence, long sentAt) in _underWay)
+        {
+            if (sentAt < limit)
+            {
+                _underWay.Remove(sequence);
+                Lost++;
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using Ringmaster.Actors.Backend;
+using Ringmaster.Actors.Device;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Actors.Tests.Support;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Tests.Backend;
+
+public sealed class RingmasterBackendSpec : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("ringmaster-").FullName;
+    private readonly ReadinessLoop _loop = new("test");
+    private readonly FakeWorkers _workers = new();
+    private readonly FakeHost _host = new();
+
+    [Fact]
+    public async Task One_call_starts_a_whole_back_end_that_serves()
+    {
+        await using RingmasterBackend backend = await StartAsync("net0", "net1");
+        using FrontEnd frontEnd = FrontEnd.Connect(Socket("net1"), _loop);
+        await frontEnd.BringUpAsync();
+
+        Assert.Equal(["net0", "net1"], (await backend.GetDevicesAsync()).Select(device => device.Name));
+        Assert.Equal(DevicePhase.Serving, (await backend.GetDeviceStatusAsync("net1")).Phase);
+        Assert.Equal(["net1/pair-0", "net1/pair-1"], (await backend.GetWorkersAsync("net1")).Select(worker => worker.Name));
+        await Assert.ThrowsAsync<ArgumentException>(() => backend.GetWorkersAsync("net9"));
+    }
+
+    [Fact]
+    public async Task A_device_that_cannot_be_opened_is_an_error_that_names_it_and_nothing_stays_up()
+    {
+        using var taken = UnixListener.Bind(Socket("net1"));
+        BackendStartException error = await Assert.ThrowsAsync<BackendStartException>(() => StartAsync("net0", "net1"));
+        DeviceOutcome failed = Assert.Single(error.Failed);
+        Assert.Equal("net1", failed.Name);
+        Assert.Contains("EADDRINUSE", error.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(Socket("net0")));
+        Assert.Equal(_host.Opened, _host.Disposed);
+    }
+
+    [Fact]
+    public async Task It_stops_within_2_s_even_when_a_worker_hangs()
+    {
+        RingmasterBackend backend = await StartAsync("net0");
+        foreach (FakeWorker worker in _workers.All)
+        {
+            worker.Hangs = true;
+        }
+
+        var watch = Stopwatch.StartNew();
+        await backend.StopAsync();
+        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        Assert.False(File.Exists(Socket("net0")));
+        Assert.Equal(1, _host.Disposed);
+        Assert.Same(backend.StopAsync(), backend.StopAsync());
+    }
+
+    [Fact]
+    public async Task An_injected_fault_is_followed_by_a_new_worker()
+    {
+        await using RingmasterBackend backend = await StartAsync("net0");
+        Assert.True(await backend.InjectWorkerFaultAsync("net0", 1, "for the test"));
+        Assert.False(await backend.InjectWorkerFaultAsync("net0", 5, "no such pair"));
+
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        WorkerHandle worker;
+        do
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            worker = (await backend.GetWorkersAsync("net0"))[1];
+        }
+        while (worker.Generation != 2);
+        Assert.Equal(WorkerState.Running, worker.State);
+    }
+
+    [Fact]
+    public async Task A_reload_adds_and_removes_devices()
+    {
+        await using RingmasterBackend backend = await StartAsync("net0");
+        Reloaded reloaded = await backend.ReloadAsync(Settings("net1"));
+        Assert.Equal(("net1", "net0"), (reloaded.Added.Single(), reloaded.Removed.Single()));
+        Assert.Equal("net1", Assert.Single(await backend.GetDevicesAsync()).Name);
+    }
+
+    [Fact]
+    public async Task An_inherited_listening_socket_serves_one_front_end_after_the_other()
+    {
+        using var listener = UnixListener.Bind(Socket("inherited"));
+        await using RingmasterBackend backend = await StartInheritedAsync(listener.Fd.Duplicate());
+        for (int i = 0; i < 2; i++)
+        {
+            using FrontEnd frontEnd = FrontEnd.Connect(Socket("inherited"), _loop);
+            await frontEnd.BringUpAsync();
+        }
+    }
+
+    [Fact]
+    public async Task An_inherited_connection_is_served_and_then_nobody_can_come_any_more()
+    {
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        await using RingmasterBackend backend = await StartInheritedAsync(theirs);
+        using (FrontEnd frontEnd = FrontEnd.Over(ours, _loop))
+        {
+            await frontEnd.BringUpAsync();
+        }
+
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while ((await backend.GetDeviceStatusAsync("net0")).Phase != DevicePhase.Finished)
+        {
+            limit.Token.ThrowIfCancellationRequested();
+        }
+
+        Assert.False(Assert.Single(await backend.GetDevicesAsync()).Up);
+    }
+
+    public void Dispose()
+    {
+        _loop.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private Task<RingmasterBackend> StartAsync(params string[] names) => StartAsync(Settings(names));
+
+    private Task<RingmasterBackend> StartAsync(BackendSettings settings) =>
+        RingmasterBackend.StartAsync(settings, _workers.Start, device => new FakeKind(device, _host));
+
+    private Task<RingmasterBackend> StartInheritedAsync(OwnedFd socket)
+    {
+        // "fd 7" is how an OwnedFd shows itself; whoever starts a process by --fd=7 knows the number.
+        int number = int.Parse(socket.ToString().AsSpan("fd ".Length), provider: null);
+        socket.SetHandleAsInvalid();
+        BackendSettings settings = Settings("net0");
+        return StartAsync(settings with { Devices = [settings.Devices[0] with { SocketFd = number }] });
+    }
+
+    private BackendSettings Settings(params string[] names) => new()
+    {
+        Devices = [.. names.Select(name => TestDevices.Create(name, Socket(name)))],
+        Log = new LogSettings(LogThreshold.Off, LogFormat.Text),
+    };
+
+    private string Socket(string name) => Path.Combine(_directory, name);
+}

@@ -1,0 +1,103 @@
+using Ringmaster.Actors.Device;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Tap;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Tests.Support;
+
+/// <summary>A host's side that exists in name only.</summary>
+internal sealed class FakeKind(DeviceSettings settings, FakeHost host) : IDeviceKind
+{
+    public string Type => "fake";
+
+    public DeviceProfile Open()
+    {
+        host.OnOpen();
+        return new DeviceProfile(
+            settings.Features,
+            settings.ProtocolFeatures,
+            settings.QueuePairs,
+            settings.QueueSize,
+            settings.QueueNum,
+            settings.Mac,
+            settings.Mtu);
+    }
+
+    public void Apply(DeviceDemand demand) => host.OnApply(demand);
+
+    public WorkerPlan PlanWorker(int pair, long generation, int? cpu, WorkerCounters counters) =>
+        new($"{settings.Name}/pair-{pair}", generation, cpu, IoEngine.Syscall, TimeSpan.Zero, null!, counters);
+
+    public ReadOnlyMemory<byte> Announcement(MacAddress mac) => mac.ToArray();
+
+    public string Describe() => "nothing";
+
+    public void Dispose() => host.OnDispose();
+}
+
+/// <summary>What became of the host's side of a device, over all its openings; decides what fails.</summary>
+internal sealed class FakeHost
+{
+    private readonly Lock _gate = new();
+    private readonly List<DeviceDemand> _demands = [];
+
+    /// <summary>The next openings that fail.</summary>
+    internal int FailingOpens { get; set; }
+
+    /// <summary>The reason why every change fails, or null.</summary>
+    internal string? RefusesChanges { get; set; }
+
+    internal int Opened { get; private set; }
+
+    internal int Disposed { get; private set; }
+
+    /// <summary>Every demand that was applied, in order.</summary>
+    internal IReadOnlyList<DeviceDemand> Demands
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _demands];
+            }
+        }
+    }
+
+    internal DeviceDemand Latest => Demands.LastOrDefault() ?? DeviceDemand.None;
+
+    internal void OnOpen()
+    {
+        lock (_gate)
+        {
+            if (FailingOpens > 0)
+            {
+                FailingOpens--;
+                throw new IOException("no such interface");
+            }
+
+            Opened++;
+        }
+    }
+
+    internal void OnApply(DeviceDemand demand)
+    {
+        lock (_gate)
+        {
+            if (RefusesChanges is { } reason)
+            {
+                throw new IOException(reason);
+            }
+
+            _demands.Add(demand);
+        }
+    }
+
+    internal void OnDispose()
+    {
+        lock (_gate)
+        {
+            Disposed++;
+        }
+    }
+}
