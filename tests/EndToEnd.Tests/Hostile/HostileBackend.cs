@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+
+namespace Ringmaster.EndToEnd.Tests.Hostile;
+
+/// <summary>
+/// The executable, started once for all hostile inputs, with one device of two queue pairs. After each of them the same
+/// process must serve a good guest, and hold again exactly what it held at the beginning.
+/// </summary>
+public sealed class HostileBackend : IAsyncLifetime
+{
+    /// <summary>How long anything may take before it counts as stuck.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private const int WarmUps = 5;
+    private const int CalmSamples = 40;
+    private const int LinesInFailure = 15;
+    private static int _frames;
+
+    private TestNamespace? _network;
+    private IBackend? _backend;
+    private PacketSocket? _host;
+    private Holdings? _calm;
+    private Task? _start;
+
+    /// <summary>The host's side of the device's TAP.</summary>
+    internal PacketSocket Host => _host ?? throw new InvalidOperationException("the back-end has not been started");
+
+    /// <summary>How many descriptors the process has open at this moment.</summary>
+    internal int Descriptors => Holdings.DescriptorsOf(Backend.Process.Id);
+
+    /// <summary>CPU time that the process has used so far.</summary>
+    internal TimeSpan CpuTime
+    {
+        get
+        {
+            using Process process = Process.GetProcessById(Backend.Process.Id);
+            return process.TotalProcessorTime;
+        }
+    }
+
+    private IBackend Backend => _backend ?? throw new InvalidOperationException("the back-end has not been started");
+
+    /// <inheritdoc/>
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    /// <inheritdoc/>
+    public async Task DisposeAsync()
+    {
+        _host?.Dispose();
+        if (_backend is not null)
+        {
+            await _backend.DisposeAsync();
+        }
+
+        if (_network is not null)
+        {
+            await _network.DisposeAsync();
+        }
+    }
+
+    /// <summary>A number that no frame of this test run has had, so that no frame is taken for another.</summary>
+    internal static int NextFrame() => Interlocked.Increment(ref _frames);
+
+    /// <summary>Connects a front-end that has said nothing yet.</summary>
+    internal FrontendClient Connect() => FrontendClient.Connect(Backend.Socket, Patience);
+
+    /// <summary>Lets somebody misbehave; then the process must be the same as ever.</summary>
+    internal async Task SurvivesAsync(Action misbehave)
+    {
+        await (_start ??= StartAsync());
+        int mark = Backend.Process.Mark;
+        try
+        {
+            misbehave();
+            await IsTheSameAsEverAsync();
+        }
+        catch (Exception failure) when (failure is not SkipException)
+        {
+            IEnumerable<string> lines = Backend.Process.LinesFrom(mark).TakeLast(LinesInFailure);
+            throw new InvalidOperationException(
+                $"{failure.Message}\nThe back-end's last lines:\n{string.Join('\n', lines)}", failure);
+        }
+    }
+
+    private async Task StartAsync()
+    {
+        Backends.SkipForDpdk("some of these inputs end DPDK's process");
+        Require.Root();
+        _network = await TestNamespace.CreateAsync();
+        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2 });
+        _host = PacketSocket.Open(_network, _backend.Tap);
+        for (int i = 0; i < WarmUps; i++)
+        {
+            GoodGuest.ExchangeFrames(this);
+        }
+
+        _calm = await CalmAsync();
+    }
+
+    /// <summary>The process lives (a process that ended would not answer), serves a good guest and holds what it held.</summary>
+    private async Task IsTheSameAsEverAsync()
+    {
+        Assert.False(Backend.Process.HasExited, "the back-end has ended");
+        GoodGuest.ExchangeFrames(this);
+        Holdings before = _calm!;
+        Holdings now = await Eventually.GetAsync(
+            () => Holdings.Of(Backend.Process.Id), holdings => holdings.ChangedSince(before).Length == 0, Patience);
+
+        // What one test leaves behind is no fault of the next one.
+        _calm = now;
+        Assert.Equal("", now.ChangedSince(before));
+    }
+
+    /// <summary>What the process holds once it has stopped changing.</summary>
+    private async Task<Holdings> CalmAsync()
+    {
+        Holdings last = Holdings.Of(Backend.Process.Id);
+        int unchanged = 0;
+        return await Eventually.GetAsync(
+            () => Holdings.Of(Backend.Process.Id),
+            now =>
+            {
+                unchanged = now.ChangedSince(last).Length == 0 ? unchanged + 1 : 0;
+                last = now;
+                return unchanged >= CalmSamples;
+            },
+            Patience);
+    }
+}

@@ -1,0 +1,52 @@
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.EndToEnd.Tests.Hostile;
+
+/// <summary>What each request that is served must look like, by the vhost-user specification; written down here a second time.</summary>
+/// <param name="MinSize">The least bytes of payload.</param>
+/// <param name="MaxSize">The most bytes of payload that make sense.</param>
+/// <param name="MinFds">The least descriptors.</param>
+/// <param name="MaxFds">The most descriptors.</param>
+internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, int MaxFds = 0)
+{
+    private const int MaxConfig = 12 + 256;
+
+    /// <summary>All that is served today and has no alternative form.</summary>
+    internal static IReadOnlyDictionary<RequestCode, RequestShape> All { get; } = new Dictionary<RequestCode, RequestShape>
+    {
+        [RequestCode.GetFeatures] = new(0, 0),
+        [RequestCode.SetFeatures] = new(8, 8),
+        [RequestCode.SetOwner] = new(0, 0),
+        [RequestCode.ResetOwner] = new(0, 0),
+        [RequestCode.SetMemTable] = new(40, 40, 1, 1),
+        [RequestCode.SetVringNum] = new(8, 8),
+        [RequestCode.SetVringAddr] = new(40, 40),
+        [RequestCode.SetVringBase] = new(8, 8),
+        [RequestCode.GetVringBase] = new(8, 8),
+        [RequestCode.SetVringKick] = new(8, 8, 1, 1),
+        [RequestCode.SetVringCall] = new(8, 8, 1, 1),
+        [RequestCode.SetVringErr] = new(8, 8, 1, 1),
+        [RequestCode.GetProtocolFeatures] = new(0, 0),
+        [RequestCode.SetProtocolFeatures] = new(8, 8),
+        [RequestCode.GetQueueNum] = new(0, 0),
+        [RequestCode.SetVringEnable] = new(8, 8),
+        [RequestCode.SendRarp] = new(8, 8),
+        [RequestCode.NetSetMtu] = new(8, 8),
+        [RequestCode.GetConfig] = new(12, MaxConfig),
+        [RequestCode.SetConfig] = new(12, MaxConfig),
+        [RequestCode.ResetDevice] = new(0, 0),
+        [RequestCode.GetMaxMemSlots] = new(0, 0),
+        [RequestCode.AddMemReg] = new(40, 40, 1, 1),
+        [RequestCode.RemMemReg] = new(40, 40, 0, 1),
+        [RequestCode.SetStatus] = new(8, 8),
+        [RequestCode.GetStatus] = new(0, 0),
+    };
+
+    /// <summary>Sizes just outside what is right, and far outside.</summary>
+    internal IEnumerable<int> WrongSizes => new[] { 0, MinSize - 1, MaxSize + 1, MaxSize + 8, 4096 }
+        .Where(size => size >= 0 && (size < MinSize || size > MaxSize))
+        .Distinct();
+
+    /// <summary>Numbers of descriptors that are not right; 253 is the most that the kernel passes at once.</summary>
+    internal IEnumerable<int> WrongFdCounts => new[] { 0, MaxFds + 1, 253 }.Where(count => count < MinFds || count > MaxFds);
+}
