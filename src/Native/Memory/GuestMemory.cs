@@ -181,7 +181,8 @@ public sealed unsafe class GuestMemory
     {
         foreach (MemoryRegion region in _regions)
         {
-            ulong offset = userAddress - region.Layout.UserAddress; // an address below the start becomes an offset beyond every size
+            // An address below the start becomes an offset beyond every size.
+            ulong offset = userAddress - region.Layout.UserAddress;
             if (offset < region.Layout.Size)
             {
                 guestAddress = region.Layout.GuestAddress + offset;

@@ -63,7 +63,9 @@ internal struct PackedDescriptor
     internal PackedTail Tail;
 }
 
-/// <summary>Length, id and flags of a <see cref="PackedDescriptor"/>: bits 0-31, 32-47 and 48-63 of a little-endian word.</summary>
+/// <summary>
+/// Length, id and flags of a <see cref="PackedDescriptor"/>: bits 0-31, 32-47 and 48-63 of a little-endian word.
+/// </summary>
 internal readonly record struct PackedTail(ulong Word)
 {
     internal PackedTail(uint length, ushort id, DescriptorFlags flags)

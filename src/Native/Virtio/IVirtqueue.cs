@@ -10,8 +10,8 @@ namespace Ringmaster.Native.Virtio;
 /// <remarks>
 /// The order of calls in a batch: <see cref="TryPop"/> any number of times, <see cref="Rewind"/> for the chains at the
 /// end that were not needed, <see cref="Use"/> for each of the rest in the order popped (or <see cref="UseUnwritten"/> for
-/// all of them), <see cref="Publish"/> once, <see cref="MustCall"/> once. Between two batches every chain popped has been used or rewound, so
-/// <see cref="Base"/> is all that is needed to go on elsewhere. The worker's thread only.
+/// all of them), <see cref="Publish"/> once, <see cref="MustCall"/> once. Between two batches every chain popped has been
+/// used or rewound, so <see cref="Base"/> is all that is needed to go on elsewhere. The worker's thread only.
 /// </remarks>
 internal interface IVirtqueue<TSelf>
     where TSelf : struct, IVirtqueue<TSelf>

@@ -14,7 +14,7 @@ namespace Ringmaster.Native.Virtio;
 /// hostile and may change at any time, so each value is read once into a local and then checked. _nextAvailable and
 /// _nextUsed differ only inside a batch. Little-endian hosts only, as are virtio 1 rings.
 /// </summary>
-internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
+internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
 {
     private const ushort NoInterrupt = 1;
     private const ushort NoNotify = 1;
@@ -239,7 +239,10 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         return (ushort)(Volatile.Read(ref AvailableIndex) - _nextAvailable) > ahead;
     }
 
-    /// <summary>True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section 2.7.10).</summary>
+    /// <summary>
+    /// True when an event index lies in [<paramref name="since"/>, <paramref name="now"/>), modulo 2^16 (virtio 1.3 section
+    /// 2.7.10).
+    /// </summary>
     internal static bool Crossed(ushort eventIndex, ushort now, ushort since) =>
         (ushort)(now - eventIndex - 1) < (ushort)(now - since);
 
@@ -288,78 +291,4 @@ internal unsafe struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         _availableSeen = index;
         return true;
     }
-
-    /// <summary>Walks the chain from its head; at most size descriptors in the ring and as many in one indirect table.</summary>
-    private bool Walk(ushort head, VectorSpace space, bool deviceWrites)
-    {
-        int first = space.Used;
-        ushort index = head;
-        for (int left = _size; left > 0; left--)
-        {
-            SplitDescriptor descriptor = _descriptors[index];
-            if ((descriptor.Flags & DescriptorFlags.Indirect) != 0)
-            {
-                return _indirectAllowed
-                    && (descriptor.Flags & DescriptorFlags.Next) == 0
-                    && WalkTable(descriptor.Address, descriptor.Length, space, deviceWrites, first);
-            }
-
-            if (!AppendBuffer(in descriptor, space, deviceWrites, first))
-            {
-                return false;
-            }
-
-            if ((descriptor.Flags & DescriptorFlags.Next) == 0)
-            {
-                return true;
-            }
-
-            index = descriptor.Next;
-            if (index >= _size)
-            {
-                return false;
-            }
-        }
-
-        return false;
-    }
-
-    /// <summary>Walks an indirect table (virtio 1.3 section 2.7.5.3), which may lie anywhere and span regions.</summary>
-    private bool WalkTable(ulong table, uint length, VectorSpace space, bool deviceWrites, int first)
-    {
-        uint count = length / SplitDescriptor.Size;
-        if (length % SplitDescriptor.Size != 0 || count == 0 || table > ulong.MaxValue - length)
-        {
-            return false;
-        }
-
-        uint index = 0;
-        for (int left = (int)Math.Min(count, 32768u); left > 0; left--)
-        {
-            SplitDescriptor descriptor;
-            if (!_memory.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
-                || (descriptor.Flags & DescriptorFlags.Indirect) != 0
-                || !AppendBuffer(in descriptor, space, deviceWrites, first))
-            {
-                return false;
-            }
-
-            if ((descriptor.Flags & DescriptorFlags.Next) == 0)
-            {
-                return true;
-            }
-
-            index = descriptor.Next;
-            if (index >= count)
-            {
-                return false;
-            }
-        }
-
-        return false;
-    }
-
-    private bool AppendBuffer(in SplitDescriptor descriptor, VectorSpace space, bool deviceWrites, int first) =>
-        ((descriptor.Flags & DescriptorFlags.Write) != 0) == deviceWrites
-        && space.Append(ref _memory, descriptor.Address, descriptor.Length, first);
 }

@@ -15,7 +15,9 @@ namespace Ringmaster.Native.Virtio;
 /// </summary>
 internal sealed unsafe class VectorSpace : IDisposable
 {
-    /// <summary>The greatest number of vectors that one chain may have: the kernel's IOV_MAX less one for a spill buffer.</summary>
+    /// <summary>
+    /// The greatest number of vectors that one chain may have: the kernel's IOV_MAX less one for a spill buffer.
+    /// </summary>
     internal const int MaxPerChain = 1023;
 
     /// <summary>The guest address of a spill buffer: none.</summary>
@@ -23,7 +25,9 @@ internal sealed unsafe class VectorSpace : IDisposable
 
     private readonly int _capacity;
 
-    /// <summary>Makes room for <paramref name="capacity"/> vectors and one more chain of the longest kind with its spill buffer.</summary>
+    /// <summary>
+    /// Makes room for <paramref name="capacity"/> vectors and one more chain of the longest kind with its spill buffer.
+    /// </summary>
     internal VectorSpace(int capacity)
     {
         _capacity = capacity + MaxPerChain + 1;
@@ -74,7 +78,9 @@ internal sealed unsafe class VectorSpace : IDisposable
         return true;
     }
 
-    /// <summary>Appends host memory that is not the guest's behind a chain that was just appended. Its room is always there.</summary>
+    /// <summary>
+    /// Appends host memory that is not the guest's behind a chain that was just appended. Its room is always there.
+    /// </summary>
     internal void AppendSpill(byte* host, nuint length)
     {
         Vectors[Used].Base = host;

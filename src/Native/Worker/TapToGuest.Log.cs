@@ -13,7 +13,9 @@ internal sealed unsafe partial class TapToGuest<TRing>
     private static DirtyLog? LogOf(RingPlan plan, GuestView view) =>
         plan.Features.HasFlag(VirtioFeatures.LogAll) ? view.Log : null;
 
-    /// <summary>Marks the first <paramref name="length"/> bytes from a vector on, without what went into a spill buffer.</summary>
+    /// <summary>
+    /// Marks the first <paramref name="length"/> bytes from a vector on, without what went into a spill buffer.
+    /// </summary>
     private void MarkWritten(int vector, int length)
     {
         for (; length > 0; vector++)

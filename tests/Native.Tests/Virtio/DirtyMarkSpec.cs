@@ -35,7 +35,8 @@ public sealed class DirtyMarkSpec
 
     [Theory]
     [MemberData(nameof(Receivers))]
-    public void Every_page_that_receiving_writes_is_marked_and_no_other(RingFormat format, VirtioFeatures features, bool stopsAtLimit)
+    public void Every_page_that_receiving_writes_is_marked_and_no_other(
+        RingFormat format, VirtioFeatures features, bool stopsAtLimit)
     {
         using var pump = new LoggedPump(format, RingSide.Rx, features, stopsAtLimit: stopsAtLimit);
         var random = new Random(7);

@@ -108,7 +108,8 @@ public sealed class HostileChainSpec
     internal void A_chain_of_more_pieces_than_a_system_call_takes_is_bad(RingFormat format, int pieces, PopStatus expected)
     {
         using var bench = new RingBench(format, Size);
-        bench.Driver.AddIndirect(RingBench.Tables, [.. Enumerable.Range(0, pieces).Select(i => new Piece(RingBench.Data + (2 * (ulong)i), 1))]);
+        Piece[] scattered = [.. Enumerable.Range(0, pieces).Select(i => new Piece(RingBench.Data + (2 * (ulong)i), 1))];
+        bench.Driver.AddIndirect(RingBench.Tables, scattered);
         bench.Driver.Publish();
 
         Assert.Equal(expected, bench.Device.TryPop(false, out Chain chain));
@@ -201,7 +202,8 @@ public sealed class HostileChainSpec
     {
         using var bench = new RingBench(format, Size);
         bench.Memory.Write(RingBench.Data, [1, 2, 3, 4, 5, 6]);
-        bench.Driver.AddIndirect(RingBench.SecondData - (ulong)before, new Piece(RingBench.Data + 3, 3), new Piece(RingBench.Data, 3));
+        ulong table = RingBench.SecondData - (ulong)before;
+        bench.Driver.AddIndirect(table, new Piece(RingBench.Data + 3, 3), new Piece(RingBench.Data, 3));
         bench.Driver.Publish();
 
         Chain chain = bench.Device.Pop();

@@ -23,7 +23,8 @@ public sealed unsafe class HostileMemorySpec
         0x10_0000, 0x20_0000, 0x30_0000, 0, ulong.MaxValue, 0x8000_0000_0000_0000,
     ];
 
-    private static readonly uint[] Lengths = [0, 1, 15, 16, 17, 32, 160, 4096, 0x1_0000, 0x10_0000, uint.MaxValue - 15, uint.MaxValue];
+    private static readonly uint[] Lengths =
+        [0, 1, 15, 16, 17, 32, 160, 4096, 0x1_0000, 0x10_0000, uint.MaxValue - 15, uint.MaxValue];
 
     [Theory]
     [InlineData(RingFormat.Split)]

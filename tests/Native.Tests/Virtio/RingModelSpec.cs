@@ -19,14 +19,16 @@ public sealed class RingModelSpec
     [InlineData(RingFormat.Packed, true)]
     public void A_ring_behaves_like_two_queues(RingFormat format, bool receive)
     {
+        Gen<ModelStep> steps = Gen.Select(
+            Gen.Enum<ModelAction>(), Gen.Int[0, 20], Gen.UInt, (action, count, seed) => new ModelStep(action, count, seed));
         Gen<ModelCase> cases = Gen.Select(
             format == RingFormat.Split ? Gen.Int[0, 4].Select(bits => 1 << bits) : Gen.Int[1, 20],
             Gen.Bool.Select(on => on ? VirtioFeatures.EventIdx : 0),
             Gen.Bool.Select(on => on ? VirtioFeatures.InOrder : 0),
             Gen.UInt,
-            Gen.Select(Gen.Enum<ModelAction>(), Gen.Int[0, 20], Gen.UInt, (action, count, seed) => new ModelStep(action, count, seed)).Array[20, 300],
-            (size, eventIndex, inOrder, seed, steps) =>
-                new ModelCase(size, RingBench.AllFeatures | eventIndex | inOrder, seed, steps));
+            steps.Array[20, 300],
+            (size, eventIndex, inOrder, seed, taken) =>
+                new ModelCase(size, RingBench.AllFeatures | eventIndex | inOrder, seed, taken));
 
         RepeatableCheck.Run(cases, Iterations, ring => new RingModel(format, receive, ring).Run());
     }

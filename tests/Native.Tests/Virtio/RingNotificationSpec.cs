@@ -91,7 +91,8 @@ public sealed unsafe class RingNotificationSpec
 
     [Theory]
     [MemberData(nameof(Wraps))]
-    public void With_event_idx_a_batch_is_kicked_for_when_it_crosses_the_chain_that_was_asked_for(RingFormat format, int size, ushort start)
+    public void With_event_idx_a_batch_is_kicked_for_when_it_crosses_the_chain_that_was_asked_for(
+        RingFormat format, int size, ushort start)
     {
         using var bench = new RingBench(format, size, EventIndex, start);
         for (int round = 0; round < 40; round++)
@@ -163,7 +164,8 @@ public sealed unsafe class RingNotificationSpec
     [InlineData(VirtioFeatures.EventIdx, 3, 0)]
     [InlineData(VirtioFeatures.EventIdx, 2, 0x7fff)]
     [InlineData(VirtioFeatures.EventIdx, 2, 0xffff)]
-    public void A_wish_for_calls_that_makes_no_sense_is_taken_as_a_wish_for_all(VirtioFeatures feature, ushort mode, ushort position)
+    public void A_wish_for_calls_that_makes_no_sense_is_taken_as_a_wish_for_all(
+        VirtioFeatures feature, ushort mode, ushort position)
     {
         using var bench = new RingBench(RingFormat.Packed, 8, RingBench.AllFeatures | feature);
         Add(bench, 2);

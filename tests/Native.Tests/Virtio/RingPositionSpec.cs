@@ -102,7 +102,8 @@ public sealed class RingPositionSpec
         RingPlan plan = bench.Plan;
 
         Assert.NotNull(bench.Device.TryReattach(plan with { Size = 2 }, bench.Memory.View));
-        Assert.NotNull(bench.Device.TryReattach(plan with { Features = plan.Features ^ VirtioFeatures.RingPacked }, bench.Memory.View));
+        VirtioFeatures otherFormat = plan.Features ^ VirtioFeatures.RingPacked;
+        Assert.NotNull(bench.Device.TryReattach(plan with { Features = otherFormat }, bench.Memory.View));
         Assert.NotNull(bench.Device.TryReattach(plan, new GuestView(GuestMemory.Empty, null)));
 
         bench.Driver.Add(new Piece(RingBench.Data, 1));

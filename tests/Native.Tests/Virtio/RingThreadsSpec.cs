@@ -22,7 +22,8 @@ public sealed class RingThreadsSpec
     [InlineData(RingFormat.Packed, 50, VirtioFeatures.None)]
     [InlineData(RingFormat.Packed, 3, VirtioFeatures.EventIdx)]
     [InlineData(RingFormat.Packed, 50, VirtioFeatures.EventIdx | VirtioFeatures.InOrder)]
-    public async Task Neither_side_misses_a_wake_up_or_sees_a_chain_before_its_contents(RingFormat format, int size, VirtioFeatures features)
+    public async Task Neither_side_misses_a_wake_up_or_sees_a_chain_before_its_contents(
+        RingFormat format, int size, VirtioFeatures features)
     {
         using var bench = new RingBench(format, size, RingBench.AllFeatures | features);
         using var kick = new SemaphoreSlim(0);

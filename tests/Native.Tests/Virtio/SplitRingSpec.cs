@@ -35,7 +35,10 @@ public sealed class SplitRingSpec
     public void A_table_within_a_table_is_bad()
     {
         using var bench = new RingBench(RingFormat.Split, Size);
-        bench.Driver.WriteTable(RingBench.Tables, new RawDescriptor(RingBench.Tables + 16, 16, Indirect), new RawDescriptor(RingBench.Data, 8));
+        bench.Driver.WriteTable(
+            RingBench.Tables,
+            new RawDescriptor(RingBench.Tables + 16, 16, Indirect),
+            new RawDescriptor(RingBench.Data, 8));
         bench.Driver.AddRaw(new RawDescriptor(RingBench.Tables, 16, Indirect));
 
         HostileChainSpec.ExpectBadThenGood(bench);
@@ -48,7 +51,10 @@ public sealed class SplitRingSpec
     public void A_successor_that_loops_or_leaves_its_indirect_table_is_bad(ushort next)
     {
         using var bench = new RingBench(RingFormat.Split, Size);
-        bench.Driver.WriteTable(RingBench.Tables, new RawDescriptor(RingBench.Data, 0, Next, 1), new RawDescriptor(RingBench.Data, 0, Next, next));
+        bench.Driver.WriteTable(
+            RingBench.Tables,
+            new RawDescriptor(RingBench.Data, 0, Next, 1),
+            new RawDescriptor(RingBench.Data, 0, Next, next));
         bench.Driver.AddRaw(new RawDescriptor(RingBench.Tables, 32, Indirect));
 
         HostileChainSpec.ExpectBadThenGood(bench);

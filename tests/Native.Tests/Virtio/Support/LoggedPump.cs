@@ -54,7 +54,7 @@ internal sealed class LoggedPump : IDisposable
         _pump.PrepareSleep();
         _pump.Awake();
         Assert.Null(_pump.Broken);
-        return (Marked(), [.. before.Where(page => !Contents(page.Key).AsSpan().SequenceEqual(page.Value)).Select(page => page.Key)]);
+        return (Marked(), [.. before.Keys.Where(page => !Contents(page).AsSpan().SequenceEqual(before[page]))]);
     }
 
     public void Dispose()

@@ -3,7 +3,9 @@ using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Tests.Virtio.Support;
 
-/// <summary>Split rings, virtio 1.3 section 2.7. Descriptors are handed out in a shuffled order, so chains lie scattered.</summary>
+/// <summary>
+/// Split rings, virtio 1.3 section 2.7. Descriptors are handed out in a shuffled order, so chains lie scattered.
+/// </summary>
 internal sealed unsafe class SplitTestDriver : TestDriver
 {
     private readonly SplitDescriptor* _table;

@@ -6,7 +6,9 @@ namespace Ringmaster.Native.Tests.Virtio.Support;
 /// <summary>A buffer of a chain, by guest address.</summary>
 internal readonly record struct Piece(ulong Address, uint Length, bool Writable = false);
 
-/// <summary>A descriptor as it shall stand in memory. Next is for split rings, where it counts from the chain's first one.</summary>
+/// <summary>
+/// A descriptor as it shall stand in memory. Next is for split rings, where it counts from the chain's first one.
+/// </summary>
 internal readonly record struct RawDescriptor(ulong Address, uint Length, DescriptorFlags Flags = 0, ushort Next = 0);
 
 /// <summary>A chain that came back; the length is what the device says, or what IN_ORDER implies.</summary>
