@@ -64,7 +64,8 @@ public sealed class DriveSpec
     public async Task The_host_behind_a_back_end_answers_pings(int frameSize)
     {
         await using TestNamespace network = await TestNamespace.CreateAsync();
-        await using IBackend backend = await Backends.StartAsync(network, new BackendOptions { Addresses = [HostAddress + "/24"] });
+        var options = new BackendOptions { Addresses = [HostAddress + "/24"] };
+        await using IBackend backend = await Backends.StartAsync(network, options);
         using JsonDocument result = await DriveAsync(
             backend.Socket,
             ["--mode", "echo", "--pairs", "2", "--to", HostAddress, "--from", "10.78.0.2", "--frame-size", $"{frameSize}"]);
@@ -89,7 +90,8 @@ public sealed class DriveSpec
     [Fact]
     public async Task A_socket_where_nobody_listens_is_named()
     {
-        await using ManagedProcess drive = ManagedProcess.Start("drive", RingmasterProcess.Executable, "drive", "--socket", "/nonexistent/x.sock");
+        await using ManagedProcess drive = ManagedProcess.Start(
+            "drive", RingmasterProcess.Executable, "drive", "--socket", "/nonexistent/x.sock");
         Assert.Equal(1, await drive.ExitAsync(Timeout));
         Assert.Contains("/nonexistent/x.sock", drive.Output, StringComparison.Ordinal);
     }
@@ -121,8 +123,8 @@ public sealed class DriveSpec
         private readonly ManagedProcess _process;
 
         private TestpmdMirror(string forward, int pairs) => _process = ManagedProcess.Start(
-            "testpmd", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@1", "--main-lcore=0", "--no-huge", "-m", "256", "--no-pci",
-            "--no-telemetry", $"--file-prefix=rmdrive{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
+            "testpmd", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@1", "--main-lcore=0", "--no-huge", "-m", "256",
+            "--no-pci", "--no-telemetry", $"--file-prefix=rmdrive{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
             "--vdev", $"net_vhost0,iface={Socket},queues={pairs}",
             "--", "-i", "--no-lsc-interrupt", $"--rxq={pairs}", $"--txq={pairs}", "--nb-cores=1", "--total-num-mbufs=16384",
             $"--forward-mode={forward}");

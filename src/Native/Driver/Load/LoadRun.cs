@@ -15,7 +15,7 @@ internal sealed class LoadRun : IDisposable
     internal LoadRun(PairLoad[] loads)
     {
         _warm = new CountdownEvent(loads.Length);
-        _threads = [.. loads.Select(load => new Thread(() => Live(load)) { Name = $"load-{load.Pair.Index}", IsBackground = true })];
+        _threads = [.. loads.Select(ThreadOf)];
     }
 
     /// <summary>Returns when all threads have ended; throws what one of them threw.</summary>
@@ -41,6 +41,8 @@ internal sealed class LoadRun : IDisposable
         _begin.Dispose();
         _ended.Dispose();
     }
+
+    private Thread ThreadOf(PairLoad load) => new(() => Live(load)) { Name = $"load-{load.Pair.Index}", IsBackground = true };
 
     private void Live(PairLoad load)
     {
