@@ -32,6 +32,15 @@ public sealed class PlainRingGuestSpec(PlainRingGuestSpec.Plain guest) : GuestCh
     }
 }
 
+/// <summary>Packed rings, as Linux drives them.</summary>
+public sealed class PackedRingGuestSpec(PackedRingGuestSpec.Packed guest) : GuestChecks(guest), IClassFixture<PackedRingGuestSpec.Packed>
+{
+    public sealed class Packed : ServedGuest
+    {
+        internal override QemuOptions Card => new() { DeviceProperties = ["packed=on"] };
+    }
+}
+
 /// <summary>An MTU of 9000, which the device tells the guest.</summary>
 public sealed class JumboGuestSpec(JumboGuestSpec.Jumbo guest) : GuestChecks(guest), IClassFixture<JumboGuestSpec.Jumbo>
 {

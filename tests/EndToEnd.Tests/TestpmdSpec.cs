@@ -85,7 +85,23 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
     public async Task Every_frame_that_testpmd_forwards_comes_back_unchanged(int queues, bool mergeable, int queueSize)
     {
         IBackend backend = await served.BackendAsync(queues);
-        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, new TestpmdOptions(queues, mergeable, queueSize));
+        await ForwardAsync(backend, new TestpmdOptions(queues, mergeable, queueSize));
+    }
+
+    [SkippableTheory]
+    [InlineData(true, false, false)]
+    [InlineData(true, false, true)]
+    [InlineData(true, true, true)]
+    [InlineData(false, true, true)]
+    public async Task Packed_rings_and_rings_in_order_do_the_same(bool packed, bool inOrder, bool mergeable)
+    {
+        IBackend backend = await served.BackendAsync(queues: 2);
+        await ForwardAsync(backend, new TestpmdOptions(2, mergeable, 256) { Packed = packed, InOrder = inOrder });
+    }
+
+    private static async Task ForwardAsync(IBackend backend, TestpmdOptions options)
+    {
+        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
         await testpmd.StartForwardingAsync("io");
         InterfaceCounters before = Counters(backend);
         using PacketSocket host = PacketSocket.Open(backend.Namespace, backend.Tap);

@@ -74,7 +74,7 @@ internal static class RingRequests
             return Outcome.Refused($"the index of a split ring has 16 bits, not 0x{payload.Num:x}");
         }
 
-        return Runs(state, ring) && state.Rings[ring].Base != payload.Num
+        return Runs(state, ring) && state.BaseOf(ring) != payload.Num
             ? Outcome.Refused($"ring {ring} runs")
             : Outcome.Done(state.WithRingBase(ring, payload.Num));
     }

@@ -22,9 +22,10 @@ public sealed record RingState
     public VringAddresses? Addresses { get; init; }
 
     /// <summary>
-    /// Where to go on, in the form of <see cref="Native.Worker.RingPlan.Base"/>: SET_VRING_BASE or a worker's report.
+    /// Where to go on, in the form of <see cref="Native.Worker.RingPlan.Base"/>: SET_VRING_BASE or a worker's report; null when
+    /// there was neither, so that the ring begins.
     /// </summary>
-    public uint Base { get; init; }
+    public uint? Base { get; init; }
 
     /// <summary>The driver's kicks; null = the ring is polled, or stopped.</summary>
     public OwnedFd? Kick { get; init; }

@@ -17,6 +17,8 @@ public sealed record SessionState
     /// <summary>VIRTIO_NET_F_MTU is offered with this value until somebody says another; it is what a new TAP has.</summary>
     public const int DefaultMtu = 1500;
 
+    private const uint BeginningOfPackedRing = 0x8000_8000;
+
     internal SessionState(DeviceProfile profile)
     {
         Profile = profile;
@@ -88,7 +90,7 @@ public sealed record SessionState
             DescriptorAddress = addresses.Descriptor,
             DriverAddress = addresses.Available,
             DeviceAddress = addresses.Used,
-            Base = state.Base,
+            Base = BaseOf(ring),
             Features = Features,
             Enabled = state.Enabled,
             Kick = state.Kick,
@@ -96,6 +98,11 @@ public sealed record SessionState
             Error = state.Error,
         };
     }
+
+    /// <summary>Where a ring is to go on. A packed ring begins with both wrap counters 1 (virtio 1.3 section 2.8.1).</summary>
+    /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
+    public uint BaseOf(int ring) =>
+        Rings[ring].Base ?? (Features.HasFlag(VirtioFeatures.RingPacked) ? BeginningOfPackedRing : 0);
 
     /// <summary>Why a ring must not run, for the operator's log; null when it may.</summary>
     /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>

@@ -18,8 +18,8 @@ public static class VhostUserSession
     /// <summary>The device features that are implemented; more is never offered.</summary>
     public const VirtioFeatures SupportedFeatures =
         VirtioFeatures.Version1 | VirtioFeatures.ProtocolFeatures
-        | VirtioFeatures.IndirectDesc | VirtioFeatures.EventIdx | VirtioFeatures.AnyLayout | VirtioFeatures.InOrder
-        | VirtioFeatures.MrgRxbuf
+        | VirtioFeatures.IndirectDesc | VirtioFeatures.EventIdx | VirtioFeatures.AnyLayout
+        | VirtioFeatures.RingPacked | VirtioFeatures.InOrder | VirtioFeatures.MrgRxbuf
         | VirtioFeatures.Csum | VirtioFeatures.HostTso4 | VirtioFeatures.HostTso6 | VirtioFeatures.HostEcn
         | VirtioFeatures.HostUfo | VirtioFeatures.HostUso
         | VirtioFeatures.GuestCsum | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn

@@ -21,6 +21,7 @@ public static class FeatureNames
         (VirtioFeatures.AnyLayout, 0),
         (VirtioFeatures.IndirectDesc, 0),
         (VirtioFeatures.EventIdx, 0),
+        (VirtioFeatures.RingPacked, VirtioFeatures.Version1),
         (VirtioFeatures.InOrder, 0),
         (VirtioFeatures.MrgRxbuf, 0),
         (VirtioFeatures.Csum, 0),

@@ -130,7 +130,7 @@ public sealed class RefusalSpec
     {
         Conversation session = Negotiated();
 
-        Assert.Equal((ulong)Everything, session.Ask(RequestCode.GetFeatures));
+        Assert.Equal((ulong)session.State.Profile.OfferedFeatures, session.Ask(RequestCode.GetFeatures));
     }
 
     [Fact]

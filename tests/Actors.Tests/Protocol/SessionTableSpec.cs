@@ -18,12 +18,12 @@ public sealed class SessionTableSpec
     private static readonly Row[] Rows =
     [
         // Negotiation.
-        new("GET_FEATURES", () => new(), GetFeatures) { Reply = Value((ulong)Everything) },
+        new("GET_FEATURES", () => new(), GetFeatures) { Reply = Value((ulong)VhostUserSession.SupportedFeatures) },
         new("SET_FEATURES", () => new(), SetFeatures, U64((ulong)VirtioFeatures.Version1))
         {
             Change = s => s with { Features = VirtioFeatures.Version1 },
         },
-        new("SET_FEATURES, not offered", Negotiated, SetFeatures, U64((ulong)VirtioFeatures.RingPacked))
+        new("SET_FEATURES, not offered", Negotiated, SetFeatures, U64((ulong)VirtioFeatures.AccessPlatform))
         {
             Refused = true, Change = s => s with { FeaturesRefused = true },
         },

@@ -8,6 +8,10 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 internal sealed record TestpmdOptions(int Queues, bool Mergeable, int QueueSize)
 {
     internal int PacketSize { get; init; } = 64;
+
+    internal bool Packed { get; init; }
+
+    internal bool InOrder { get; init; }
 }
 
 /// <summary>What testpmd counted at its port since the start of the process.</summary>
@@ -40,7 +44,7 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
         int cpu = Environment.ProcessorCount - 1;
         string device = string.Create(
             CultureInfo.InvariantCulture,
-            $"net_virtio_user0,path={backend.Socket},mac=02:00:00:00:00:01,queues={options.Queues},queue_size={options.QueueSize},packed_vq=0,mrg_rxbuf={(options.Mergeable ? 1 : 0)},in_order=0");
+            $"net_virtio_user0,path={backend.Socket},mac=02:00:00:00:00:01,queues={options.Queues},queue_size={options.QueueSize},packed_vq={(options.Packed ? 1 : 0)},mrg_rxbuf={(options.Mergeable ? 1 : 0)},in_order={(options.InOrder ? 1 : 0)}");
         ManagedProcess process = backend.Namespace.Start(
             "testpmd", "stdbuf", "-oL", "dpdk-testpmd", $"--lcores=0@{cpu},1@{cpu}", "--main-lcore=0", "--no-huge", "-m", "256", "--no-pci",
             "--no-telemetry", $"--file-prefix=rmfe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}", "--vdev", device,

@@ -12,7 +12,9 @@ namespace Ringmaster.Actors.Tests.Protocol;
 /// <summary>A front-end's side of a session: sends messages one after the other and takes each step as it comes.</summary>
 internal sealed class Conversation
 {
-    internal const VirtioFeatures Everything = VhostUserSession.SupportedFeatures;
+    /// <summary>What a front-end acknowledges here: all, with split rings.</summary>
+    internal const VirtioFeatures Everything = VhostUserSession.SupportedFeatures & ~VirtioFeatures.RingPacked;
+
     internal const int MaxQueueSize = 1024;
     internal const ulong UserAddress = 0x7f00_0000_0000;
     internal const ulong RegionSize = 0x10_0000;
@@ -39,12 +41,12 @@ internal sealed class Conversation
     /// <summary>Everything is negotiated as by QEMU: all protocol features, then all device features.</summary>
     internal static Conversation Negotiated() => Negotiated(Profile);
 
-    internal static Conversation Negotiated(DeviceProfile profile)
+    internal static Conversation Negotiated(DeviceProfile profile, VirtioFeatures acknowledged = Everything)
     {
         var conversation = new Conversation(profile);
         conversation.Send(RequestCode.SetProtocolFeatures, U64((ulong)conversation.State.Profile.OfferedProtocolFeatures));
         conversation.Send(RequestCode.SetOwner);
-        conversation.Send(RequestCode.SetFeatures, U64((ulong)conversation.State.Profile.OfferedFeatures));
+        conversation.Send(RequestCode.SetFeatures, U64((ulong)(conversation.State.Profile.OfferedFeatures & acknowledged)));
         return conversation;
     }
 
