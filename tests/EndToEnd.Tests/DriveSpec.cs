@@ -113,7 +113,7 @@ public sealed class DriveSpec
 
     private static async Task<JsonDocument> DriveAsync(string socket, IEnumerable<string> arguments) => JsonDocument.Parse(
         await ManagedProcess.RunAsync(
-            Timeout, RingmasterProcess.Executable, ["drive", "--socket", socket, "--seconds", "1", "--json", .. arguments]));
+            Timeout, RingmasterProcess.Executable, ["drive", "--socket", socket, "--seconds", "3", "--json", .. arguments]));
 
     /// <summary>testpmd with nothing but a net_vhost port, which forwards what comes to where it came from.</summary>
     private sealed class TestpmdMirror : IAsyncDisposable
