@@ -16,7 +16,7 @@ internal static class DemoCommand
         var verbose = new Option<bool>("--verbose") { Description = "Show the back-end's log as well." };
         var command = new Command(
             "demo",
-            "Bring up a device and a built-in guest in a network namespace of their own, move frames, let a worker fail, and judge.")
+            "Bring up a device and a guest in a network namespace of their own, move frames, let a worker fail, and judge.")
         {
             verbose,
         };

@@ -76,7 +76,8 @@ internal sealed class DemoView
             DemoSnapshot now = await DemoSnapshot.TakeAsync(stage);
             foreach (string[] row in Rows(before, now))
             {
-                _console.WriteLine($"  pair {row[0]}: worker {row[1]} {row[2]}, UDP echoes {row[3]}/s, TCP to host {row[4]}, to guest {row[5]}");
+                string flows = $"UDP echoes {row[3]}/s, TCP to host {row[4]}, to guest {row[5]}";
+                _console.WriteLine($"  pair {row[0]}: worker {row[1]} {row[2]}, {flows}");
             }
 
             before = now;

@@ -24,6 +24,14 @@ public sealed class LatencyHistogram
         Maximum = Math.Max(Maximum, duration);
     }
 
+    /// <summary>Forgets everything.</summary>
+    public void Clear()
+    {
+        Array.Clear(_buckets);
+        Count = 0;
+        Maximum = 0;
+    }
+
     /// <summary>Adds what another one counted.</summary>
     public void Add(LatencyHistogram other)
     {
