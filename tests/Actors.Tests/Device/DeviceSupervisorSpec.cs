@@ -436,7 +436,8 @@ public sealed class DeviceSupervisorSpec : DeviceTest
 
         Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.AddMemReg, region, file));
         Assert.Equal(2, Assert.IsType<ReplaceMemory>(worker.Commands[^1]).Memory.Regions.Count);
-        Assert.NotEqual(0UL, await frontEnd.DoAsync(RequestCode.AddMemReg, region, file));
+        byte[] overlapping = new SingleMemoryRegion(new MemoryRegionLayout((1 << 30) + 4096, 4096, 1 << 20, 0)).ToBytes();
+        Assert.NotEqual(0UL, await frontEnd.DoAsync(RequestCode.AddMemReg, overlapping, file));
 
         worker.Holds = true;
         Task<ulong> removal = frontEnd.DoAsync(RequestCode.RemMemReg, region);
