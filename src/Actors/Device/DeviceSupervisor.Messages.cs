@@ -40,12 +40,14 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
-        foreach (int ring in step.StartedRings)
+        ImmutableArray<int> starting = step.StartedRings;
+        foreach (int ring in starting)
         {
             _pairs.Revive(ring / 2);
         }
 
-        DeviceDemand demand = DemandOfHost(step.Next);
+        // Frames must find their queue when the front-end is told that its ring runs, a broken ring's as well.
+        DeviceDemand demand = DemandOfHost(step.Next, starting);
         if (step.ChangesMemory || _host.DiffersFrom(demand))
         {
             Enter(DevicePhase.Serving, Preparing);

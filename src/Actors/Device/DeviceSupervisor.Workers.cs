@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using Ringmaster.Actors.Protocol;
@@ -88,10 +89,10 @@ public sealed partial class DeviceSupervisor
         }
     }
 
-    private DeviceDemand DemandOfHost(SessionState state) => new(
+    private DeviceDemand DemandOfHost(SessionState state, ImmutableArray<int> starting) => new(
         state.Features,
         state.Mtu,
-        [.. _pairs.Usable.Where(pair => state.PlanOf(2 * pair) is { Enabled: true })]);
+        [.. _pairs.Usable(starting).Where(pair => state.PlanOf(2 * pair) is { Enabled: true })]);
 
     /// <summary>Follows a change that no message asked for: a pair was given up, or has recovered.</summary>
     private void RefreshHost()
@@ -102,7 +103,7 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
-        DeviceDemand demand = DemandOfHost(_session.State);
+        DeviceDemand demand = DemandOfHost(_session.State, []);
         if (_host.DiffersFrom(demand))
         {
             _host.Change(demand);

@@ -65,7 +65,9 @@ internal sealed class PairSet
     internal ImmutableArray<WorkerPair> All => _pairs;
 
     /// <summary>The numbers of the pairs to which frames may be steered.</summary>
-    internal IEnumerable<int> Usable => _pairs.Where(pair => pair.IsUsable).Select(pair => pair.Index);
+    /// <param name="starting">The rings that are about to be started anew.</param>
+    internal IEnumerable<int> Usable(ImmutableArray<int> starting) =>
+        _pairs.Where(pair => pair.IsUsable(starting)).Select(pair => pair.Index);
 
     private ITimerScheduler Timers => _owner.Timers;
 

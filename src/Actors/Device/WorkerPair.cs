@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Actors.Settings;
@@ -88,7 +89,10 @@ internal sealed class WorkerPair
     internal TimeSpan StartDelay { get; set; }
 
     /// <summary>False for a pair that no frame should be steered to: nobody would ever give it to the guest.</summary>
-    internal bool IsUsable => Health is PairHealth.Waiting or PairHealth.Running && !_ringBroken[(int)RingSide.Rx];
+    /// <param name="starting">The rings that are about to be started anew, and so are not broken any more.</param>
+    internal bool IsUsable(ImmutableArray<int> starting) =>
+        Health is PairHealth.Waiting or PairHealth.Running
+        && (!_ringBroken[(int)RingSide.Rx] || starting.Contains(2 * Index));
 
     internal PairStatus Status => new(
         Index, Health, Generation, Cpu, Failures, LastFailure, Activity(RingSide.Rx), Activity(RingSide.Tx));

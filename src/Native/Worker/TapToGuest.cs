@@ -91,7 +91,9 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
         if (_ring.HasWork)
         {
-            return false;
+            // Buffers wait for frames, and then the TAP's edge is enough; or they came since the last look, unkicked, and
+            // frames wait for them.
+            return _tap.Readable;
         }
 
         // No buffers: only a kick can help, whether or not a frame waits already.

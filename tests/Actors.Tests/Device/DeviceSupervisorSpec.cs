@@ -421,7 +421,9 @@ public sealed class DeviceSupervisorSpec : DeviceTest
         Workers.Latest(0)!.Break(RingSide.Rx, "its addresses are wrong");
         await AwaitAssertAsync(() => Assert.Equal([1], Host.Latest.ActivePairs.ToArray()));
         await frontEnd.KickAsync(0);
-        await AwaitAssertAsync(() => Assert.Equal([0, 1], Host.Latest.ActivePairs.ToArray()));
+
+        // Before the answer: a front-end that has it may send frames at once.
+        Assert.Equal([0, 1], Host.Latest.ActivePairs.ToArray());
     }
 
     [Fact]

@@ -39,7 +39,7 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
 
     private static Dictionary<string, Func<MemoryRegionLayout, MemoryRegionLayout>> Overlap => new()
     {
-        ["the same"] = region => region,
+        ["the same memory at another offset"] = region => region with { MmapOffset = 4096, Size = region.Size - 4096 },
         ["the same guest addresses"] = region => region with { UserAddress = 1UL << 40 },
         ["the same user addresses"] = region => region with { GuestAddress = 1UL << 40 },
         ["guest addresses overlap by a page"] =
@@ -107,7 +107,7 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
         using GuestRam ram = Ram();
         byte[] payload = [.. BitConverter.GetBytes(count), .. FrontendClient.MemTable(ram.Regions)[4..]];
         frontEnd.ExpectRefusal(RequestCode.SetMemTable, payload, ram.FileOf(0));
-        frontEnd.ExpectRefusal(RequestCode.SetMemTable, payload, [.. Enumerable.Repeat(ram.FileOf(0), 33)]);
+        frontEnd.ExpectRefusal(RequestCode.SetMemTable, payload, [.. Enumerable.Repeat(ram.FileOf(0), RequestShape.MostFds)]);
     });
 
     [SkippableFact]
@@ -115,8 +115,11 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
     {
         using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
         using GuestRam ram = Ram();
-        MemoryRegionLayout[] regions = [.. Enumerable.Range(0, 100).Select(i => new MemoryRegionLayout((ulong)i << 12, 4096, (1UL << 40) + ((ulong)i << 12), 0))];
-        frontEnd.ExpectRefusal(RequestCode.SetMemTable, FrontendClient.MemTable(regions), [.. Enumerable.Repeat(ram.FileOf(0), 100)]);
+        foreach (int count in new[] { RequestShape.MostFds + 1, 100, 127 })
+        {
+            byte[] table = FrontendClient.MemTable([.. Enumerable.Range(0, count).Select(Page)]);
+            frontEnd.ExpectRefusal(RequestCode.SetMemTable, table, [.. Enumerable.Repeat(ram.FileOf(0), RequestShape.MostFds)]);
+        }
     });
 
     [SkippableFact]
@@ -167,6 +170,26 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
             frontEnd.ExpectRefusal(RequestCode.RemMemReg, FrontendClient.SingleRegion(other), ram.FileOf(0));
         }
 
+        GoodGuest.ExchangeFrames(backend, driver);
+    });
+
+    [SkippableFact]
+    public Task A_region_that_is_added_twice_counts_twice_and_is_mapped_once() => backend.SurvivesAsync(() =>
+    {
+        using VirtioNetDriver driver = Start(Ram(), out GuestRam ram);
+        using GuestRam owned = ram;
+        int before = backend.Descriptors;
+        for (int i = 0; i < 100; i++)
+        {
+            driver.Client.AddMemReg(ram, 0);
+        }
+
+        for (int i = 0; i < 100; i++)
+        {
+            driver.Client.RemMemReg(ram, 0);
+        }
+
+        Assert.Equal(before, backend.Descriptors);
         GoodGuest.ExchangeFrames(backend, driver);
     });
 

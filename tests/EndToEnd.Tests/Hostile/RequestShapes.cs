@@ -9,6 +9,9 @@ namespace Ringmaster.EndToEnd.Tests.Hostile;
 /// <param name="MaxFds">The most descriptors.</param>
 internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, int MaxFds = 0)
 {
+    /// <summary>The most descriptors of one message; more end the connection.</summary>
+    internal const int MostFds = 32;
+
     private const int MaxConfig = 12 + 256;
 
     /// <summary>All that is served today and has no alternative form.</summary>
@@ -47,6 +50,6 @@ internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, in
         .Where(size => size >= 0 && (size < MinSize || size > MaxSize))
         .Distinct();
 
-    /// <summary>Numbers of descriptors that are not right; 253 is the most that the kernel passes at once.</summary>
-    internal IEnumerable<int> WrongFdCounts => new[] { 0, MaxFds + 1, 253 }.Where(count => count < MinFds || count > MaxFds);
+    /// <summary>Numbers of descriptors that are not right, up to the most that any message may carry.</summary>
+    internal IEnumerable<int> WrongFdCounts => new[] { 0, MaxFds + 1, MostFds }.Where(count => count < MinFds || count > MaxFds);
 }
