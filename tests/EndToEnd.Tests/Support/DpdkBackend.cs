@@ -42,6 +42,11 @@ internal sealed class DpdkBackend : IBackend
             process.Write("start");
             await process.LineAsync("io packet forwarding packets/burst", Timeout);
             await network.ConfigureAsync("link", "set", "dtap0", "up", "mtu", $"{options.Mtu ?? 1500}");
+            if (options.HostMac is not null)
+            {
+                await network.ConfigureAsync("link", "set", "dtap0", "address", options.HostMac);
+            }
+
             foreach (string address in options.Addresses)
             {
                 await network.ConfigureAsync("address", "add", address, "dev", "dtap0");
