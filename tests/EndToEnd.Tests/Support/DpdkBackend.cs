@@ -31,8 +31,8 @@ internal sealed class DpdkBackend : IBackend
         TemporaryFolder folder = new();
         string queues = options.QueuePairs.ToString(CultureInfo.InvariantCulture);
         ManagedProcess process = network.Start(
-            "DPDK back-end", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@0", "--main-lcore=0", "--no-huge", "-m", "256", "--no-pci",
-            "--no-telemetry", $"--file-prefix=rmbe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
+            "DPDK back-end", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@0", "--main-lcore=0", "--no-huge", "-m", "256",
+            "--no-pci", "--no-telemetry", $"--file-prefix=rmbe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
             "--vdev", $"net_vhost0,iface={folder["vhost"]},queues={queues}", "--vdev", "net_tap0,iface=dtap0",
             "--", "-i", "--no-lsc-interrupt", $"--rxq={queues}", $"--txq={queues}", "--nb-cores=1", "--total-num-mbufs=16384");
         DpdkBackend backend = new(network, folder, process);

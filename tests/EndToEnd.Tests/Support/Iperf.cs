@@ -13,7 +13,9 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
     /// <summary>Runs the client in the host's namespace against the server in the guest.</summary>
     /// <param name="network">The namespace that the TAP is in.</param>
     /// <param name="guest">The guest's address.</param>
-    /// <param name="arguments">Further arguments: <c>-R</c> for guest to host, <c>-u</c> for UDP, <c>-P 2</c> for two streams.</param>
+    /// <param name="arguments">
+    /// Further arguments: <c>-R</c> for guest to host, <c>-u</c> for UDP, <c>-P 2</c> for two streams.
+    /// </param>
     internal static async Task<IperfResult> RunAsync(TestNamespace network, string guest, params string[] arguments)
     {
         Stopwatch watch = Stopwatch.StartNew();
@@ -52,10 +54,12 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
             (long)Optional(end, "packets"));
     }
 
-    public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{BitsPerSecond / 1e6:F0} Mbit/s, {LostPercent:F2} % of {Datagrams} datagrams lost");
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture, $"{BitsPerSecond / 1e6:F0} Mbit/s, {LostPercent:F2} % of {Datagrams} datagrams lost");
 
     /// <summary>UDP's sums are under "sum"; TCP has none of these.</summary>
     private static double Optional(JsonElement end, string property) =>
-        end.TryGetProperty("sum", out JsonElement sum) && sum.TryGetProperty(property, out JsonElement value) ? value.GetDouble() : 0;
+        end.TryGetProperty("sum", out JsonElement sum) && sum.TryGetProperty(property, out JsonElement value)
+            ? value.GetDouble()
+            : 0;
 }
