@@ -94,6 +94,23 @@ public abstract partial class GuestChecks(ServedGuest served)
     }
 
     [SkippableFact]
+    public async Task The_guest_can_give_up_a_queue_pair_and_take_it_back()
+    {
+        QemuGuest guest = await served.GuestAsync();
+        foreach (int pairs in new[] { 1, 2 })
+        {
+            await guest.MustRunAsync($"ethtool -L eth0 combined {pairs}");
+            foreach (string[] direction in new string[][] { [], ["-R"] })
+            {
+                // Eight flows: were the pair that is off still served by the host, half of them would go nowhere.
+                IperfResult result = await IperfResult.RunAsync(
+                    served.Backend.Namespace, GuestAddress, ["-P", "8", "-t", "1", .. direction]);
+                Assert.True(result.BitsPerSecond > LeastBitsPerSecond, result.ToString());
+            }
+        }
+    }
+
+    [SkippableFact]
     public async Task The_offloads_are_on_in_the_guest()
     {
         Backends.SkipForDpdk("testpmd's forwarding drops offloads");

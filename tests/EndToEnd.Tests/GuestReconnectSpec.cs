@@ -31,7 +31,7 @@ public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) :
         QemuGuest guest = await served.GuestAsync();
         RingmasterProcess backend = (RingmasterProcess)served.Backend;
         Assert.Equal(IPStatus.Success, backend.Namespace.Ping(GuestAddress, Patience));
-        await using ManagedProcess? load = iperf.Length == 0 ? null : await LoadAsync(backend.Namespace, iperf);
+        await using ManagedProcess? load = iperf.Length == 0 ? null : await LoadAsync(guest, backend.Namespace, iperf);
 
         List<TimeSpan> resumed = [];
         for (int crash = 0; crash < Crashes; crash++)
@@ -63,8 +63,9 @@ public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) :
         backend.Namespace.ConfigureAsync("neighbour", "replace", GuestAddress, "lladdr", QemuGuest.Mac, "dev", backend.Tap);
 
     /// <summary>Starts iperf3; returns when frames flow.</summary>
-    private static async Task<ManagedProcess> LoadAsync(TestNamespace network, string[] arguments)
+    private static async Task<ManagedProcess> LoadAsync(QemuGuest guest, TestNamespace network, string[] arguments)
     {
+        await guest.MustRunAsync("until netstat -ltn | grep -q ':5201 '; do usleep 20000; done");
         ManagedProcess load = network.Start("iperf3", "iperf3", ["--forceflush", "-i", "0.2", "-c", GuestAddress, .. arguments]);
         await load.LineAsync("bits/sec", Patience);
         return load;
@@ -74,7 +75,7 @@ public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) :
     private static async Task EverythingWorksAsync(QemuGuest guest, RingmasterProcess backend)
     {
         // The server in the guest may still wait for the client of a stream that the crash cut off.
-        await guest.RunAsync("killall -9 iperf3; iperf3 --server --daemon");
+        await guest.RunAsync("killall -9 iperf3");
         await guest.MustRunAsync($"ping -c 3 -i 0.1 -W 3 {HostAddress}");
         foreach (string[] direction in new string[][] { [], ["-R"] })
         {
