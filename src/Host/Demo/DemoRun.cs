@@ -10,7 +10,11 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
 {
     private const int FailingPair = 0;
     private static readonly TimeSpan _hello = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan _traffic = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan _longTraffic = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan _shortTraffic = TimeSpan.FromSeconds(2.5);
+
+    // All is to be over 15 s after the start; a machine that was slow to start gets less traffic.
+    private static readonly TimeSpan _trafficEnds = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan _runOut = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan _look = TimeSpan.FromMilliseconds(2);
     private readonly List<DemoCheck> _checks = [];
@@ -51,11 +55,13 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
         view.Say($"The host is {host.Mac}. Now UDP and TCP both ways on each pair;");
         view.Say($"half-way, the worker of pair {FailingPair} is made to fail.");
         guest.BeginTraffic();
-        Task<WorkerFailure> failure = FailWorkerAsync(stage, _traffic / 2, cancellation);
-        await view.FollowAsync(stage, Task.WhenAll(failure, Task.Delay(_traffic, cancellation)));
+        TimeSpan left = _trafficEnds - Stopwatch.GetElapsedTime(_start);
+        TimeSpan traffic = left > _longTraffic ? _longTraffic : left < _shortTraffic ? _shortTraffic : left;
+        Task<WorkerFailure> failure = FailWorkerAsync(stage, traffic / 2, cancellation);
+        await view.FollowAsync(stage, Task.WhenAll(failure, Task.Delay(traffic, cancellation)));
         await RunOutAsync(stage, cancellation);
         _checks.AddRange(DemoChecks.OfTraffic(stage, FailingPair));
-        _checks.AddRange(DemoChecks.OfFailure(guest, await failure, FailingPair));
+        _checks.AddRange(DemoChecks.OfFailure(guest, await stage.WorkersAsync(), await failure, FailingPair));
     }
 
     private async Task<WorkerFailure> FailWorkerAsync(DemoStage stage, TimeSpan after, CancellationToken cancellation)

@@ -52,9 +52,6 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
     /// <summary>True when the host refused or broke the connection.</summary>
     internal bool Broken { get; private set; }
 
-    /// <summary>How many times the guest had to send again.</summary>
-    internal int Retransmissions { get; private set; }
-
     /// <summary>The longest frame sent.</summary>
     internal int LargestSent { get; private set; }
 
@@ -245,7 +242,6 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
         _equalAcks = 0;
         _recovering = true;
         _lastProgress = Stopwatch.GetTimestamp();
-        Retransmissions++;
     }
 
     private void SendData()
