@@ -313,17 +313,17 @@ public sealed class DeviceSupervisor : ReceiveActor, IWithTimers
         }
 
         DeviceDemand demand = DemandOfHost(step.Next);
-        if (step.ChangesMemory || _host.DiffersFrom(demand))
+        if (step.ChangesMaps || _host.DiffersFrom(demand))
         {
             Enter(DevicePhase.Serving, Preparing);
             _host.Prepare(step, demand);
             return;
         }
 
-        Commit(step, _session.Memory);
+        Commit(step, _session.Maps);
     }
 
-    private void OnPrepared(Prepared message) => Commit(message.Step, message.Memory);
+    private void OnPrepared(Prepared message) => Commit(message.Step, message.Maps);
 
     private void OnPrepareFailed(PrepareFailed message)
     {
@@ -343,10 +343,10 @@ public sealed class DeviceSupervisor : ReceiveActor, IWithTimers
         AfterReply(_session!.Refuse(refusal));
     }
 
-    private void Commit(PendingStep step, GuestMemory memory)
+    private void Commit(PendingStep step, GuestMaps maps)
     {
         ImmutableArray<int> started = step.StartedRings;
-        _session!.Commit(memory);
+        _session!.Commit(maps);
         LogNegotiated(started);
         _pairs.StartAnew(started);
         _pairs.ReconcileAll();
@@ -451,8 +451,8 @@ public sealed class DeviceSupervisor : ReceiveActor, IWithTimers
     private PairDemand DemandOfPair(int pair)
     {
         return _session is { Ended: false } session
-            ? new PairDemand(session.Memory, session.State.PlanOf(2 * pair), session.State.PlanOf((2 * pair) + 1))
-            : new PairDemand(GuestMemory.Empty, null, null);
+            ? new PairDemand(session.Maps, session.State.LogCall, session.State.PlanOf(2 * pair), session.State.PlanOf((2 * pair) + 1))
+            : new PairDemand(GuestMaps.None, null, null, null);
     }
 
     private void OnRingStoppedAt(int pair, RingSide side, uint index)
@@ -538,7 +538,7 @@ public sealed class DeviceSupervisor : ReceiveActor, IWithTimers
 
     private void OnOpenFailedTooLate(OpenFailed message) => ReleaseWhenEnded();
 
-    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Memory);
+    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Maps);
 
     private void OnPairEnded(Terminated message)
     {
@@ -591,7 +591,7 @@ public sealed class DeviceSupervisor : ReceiveActor, IWithTimers
         _session?.State.Features ?? default,
         _session?.State.ProtocolFeatures ?? default,
         _session?.State.ReportedStatus ?? default,
-        _session?.Memory.Regions.Count ?? 0,
+        _session?.Maps.Memory.Regions.Count ?? 0,
         _sessions,
         [.. _pairs.All.Select(pair => pair.Status)],
         _error));

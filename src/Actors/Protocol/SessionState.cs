@@ -61,6 +61,9 @@ public sealed record SessionState
     public ImmutableDictionary<MemoryRegionLayout, long> RepeatedRegions { get; init; } =
         ImmutableDictionary<MemoryRegionLayout, long>.Empty;
 
+    /// <summary>SET_LOG_FD: signalled when something was marked in the log, or null. Outlives resets.</summary>
+    public OwnedFd? LogCall { get; init; }
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -68,7 +71,7 @@ public sealed record SessionState
     public DeviceStatus ReportedStatus => NeedsReset ? Status | DeviceStatus.NeedsReset : Status;
 
     /// <summary>Every fd that this state owns.</summary>
-    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds);
+    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds).Concat(LogCall is { } call ? [call] : []);
 
     /// <summary>
     /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs
@@ -92,6 +95,7 @@ public sealed record SessionState
             DeviceAddress = addresses.Used,
             Base = BaseOf(ring),
             Features = Features,
+            LogUsed = addresses.LogsUsed ? addresses.Log : null,
             Enabled = state.Enabled,
             Kick = state.Kick,
             Call = state.Call,
