@@ -65,8 +65,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
         Config? akka = null,
         CancellationToken cancellation = default)
     {
-        Dictionary<int, OwnedFd> inherited = settings.Devices
-            .Select(device => device.SocketFd).OfType<int>().ToDictionary(number => number, number => new OwnedFd(number));
+        ImmutableDictionary<int, OwnedFd> inherited = TakeInherited(settings);
         var loop = new ReadinessLoop("control");
         Config config = settings.ActorSystem.WithFallback(Defaults(settings));
         var system = ActorSystem.Create("ringmaster", akka is null ? config : akka.WithFallback(config));
@@ -123,6 +122,33 @@ public sealed class RingmasterBackend : IAsyncDisposable
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    /// <summary>
+    /// Takes over the sockets that the process was started with, before anything here opens an fd that could have the
+    /// number of one that is missing.
+    /// </summary>
+    private static ImmutableDictionary<int, OwnedFd> TakeInherited(BackendSettings settings)
+    {
+        ImmutableArray<DeviceSettings> wanting = [.. settings.Devices.Where(device => device.SocketFd is not null)];
+        ImmutableArray<DeviceOutcome> failed = [.. wanting
+            .Where(device => !IsSocket(device.SocketFd!.Value))
+            .Select(device => new DeviceOutcome(device.Name, $"fd {device.SocketFd} is not an open socket"))];
+        return failed.IsEmpty
+            ? wanting.Select(device => device.SocketFd!.Value).Distinct().ToImmutableDictionary(fd => fd, fd => new OwnedFd(fd))
+            : throw new BackendStartException(failed);
+    }
+
+    private static bool IsSocket(int fd)
+    {
+        try
+        {
+            return new FileInfo($"/proc/self/fd/{fd}").LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
 
     private static Config Defaults(BackendSettings settings)
     {

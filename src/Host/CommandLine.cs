@@ -39,6 +39,7 @@ internal static class CommandLine
             RunCommand.Create(layers),
             CheckCommand.Create(layers),
             DriveCommand.Create(),
+            DemoCommand.Create(),
             new Option<bool>(PrintCapabilities) { Description = "Print what this back-end can do as JSON, and exit; all other options are ignored." },
         };
         layers.AddTo(root);

@@ -9,13 +9,13 @@ namespace Ringmaster.Host;
 /// </summary>
 internal sealed class Signals : IDisposable
 {
-    private static readonly PosixSignal[] _handled = [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP];
+    private static readonly PosixSignal[] Handled = [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP];
 
     private readonly Channel<PosixSignal> _received = Channel.CreateUnbounded<PosixSignal>();
     private readonly CancellationTokenSource _stop = new();
     private readonly PosixSignalRegistration[] _registrations;
 
-    internal Signals() => _registrations = [.. _handled.Select(signal => PosixSignalRegistration.Create(signal, OnSignal))];
+    internal Signals() => _registrations = [.. Handled.Select(signal => PosixSignalRegistration.Create(signal, OnSignal))];
 
     /// <summary>Cancelled by the first signal to stop.</summary>
     internal CancellationToken Stop => _stop.Token;

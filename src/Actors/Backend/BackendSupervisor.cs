@@ -22,7 +22,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     private readonly IReadOnlyList<int> _cpus;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly SortedDictionary<string, DeviceRecord> _devices = new(StringComparer.Ordinal);
-    private readonly List<PendingReply> _pending = [];
+    private readonly PendingReplies _pending = new();
     private IActorRef _stopRequester = ActorRefs.Nobody;
 
     /// <summary>Use <see cref="Props"/>.</summary>
@@ -74,7 +74,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
 
     private void OnStartDevices(StartDevices message)
     {
-        Await([.. message.Devices.Select(device => device.Name)], outcomes => new BackendStarted(outcomes));
+        _pending.Add(Sender, [.. message.Devices.Select(device => device.Name)], outcomes => new BackendStarted(outcomes));
         Add(message.Devices);
     }
 
@@ -87,7 +87,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
             return;
         }
 
-        Await([name], outcomes => outcomes.Single());
+        _pending.Add(Sender, [name], outcomes => outcomes.Single());
         Add([message.Settings]);
     }
 
@@ -99,7 +99,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
             return;
         }
 
-        Await([message.Name], outcomes => outcomes.Single());
+        _pending.Add(Sender, [message.Name], outcomes => outcomes.Single());
         Remove(message.Name, successor: null);
     }
 
@@ -114,7 +114,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         _log.Info(
             "reload: {Added} devices added, {Removed} removed, {Restarted} restarted",
             added.Length, removed.Length, changed.Length);
-        Await([.. added, .. removed, .. changed], outcomes => new Reloaded(added, removed, changed, outcomes));
+        _pending.Add(Sender, [.. added, .. removed, .. changed], outcomes => new Reloaded(added, removed, changed, outcomes));
         foreach (string name in removed)
         {
             Remove(name, successor: null);
@@ -177,7 +177,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         }
 
         _log.Info("device {Device}: removed", name);
-        Settle(new DeviceOutcome(name));
+        _pending.Settle(new DeviceOutcome(name));
     }
 
     private void OnDeviceUp(DeviceUp message)
@@ -186,7 +186,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         {
             device.Up = true;
             device.Error = null;
-            Settle(new DeviceOutcome(message.Name));
+            _pending.Settle(new DeviceOutcome(message.Name));
         }
     }
 
@@ -200,7 +200,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         {
             device.Up = false;
             device.Error = reason;
-            Settle(new DeviceOutcome(name, reason));
+            _pending.Settle(new DeviceOutcome(name, reason));
         }
     }
 
@@ -223,7 +223,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         TimeSpan delay = device.NextRestart(Context.System.Scheduler.MonotonicClock);
         device.Error = "it failed and is being restarted";
         _log.Error("device {Device}: failed, is restarted in {Delay}", device.Settings.Name, delay);
-        Settle(new DeviceOutcome(device.Settings.Name, device.Error));
+        _pending.Settle(new DeviceOutcome(device.Settings.Name, device.Error));
         Timers.StartSingleTimer(new Respawn(device.Settings.Name), new Respawn(device.Settings.Name), delay);
     }
 
@@ -274,68 +274,5 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         // The back-end is stopping: no device comes back.
     }
 
-    /// <summary>Answers the present sender once each of these devices has come to something.</summary>
-    private void Await(HashSet<string> names, Func<ImmutableArray<DeviceOutcome>, object> reply)
-    {
-        var pending = new PendingReply(Sender, names, reply);
-        _pending.Add(pending);
-        ReplyIfComplete(pending);
-    }
-
-    private void Settle(DeviceOutcome outcome)
-    {
-        foreach (PendingReply pending in _pending.Where(each => each.Missing.Remove(outcome.Name)).ToList())
-        {
-            pending.Outcomes.Add(outcome);
-            ReplyIfComplete(pending);
-        }
-    }
-
-    private void ReplyIfComplete(PendingReply pending)
-    {
-        if (pending.Missing.Count == 0)
-        {
-            _pending.Remove(pending);
-            pending.Requester.Tell(pending.Reply([.. pending.Outcomes.OrderBy(each => each.Name, StringComparer.Ordinal)]));
-        }
-    }
-
     private sealed record Respawn(string Name);
-
-    private sealed record PendingReply(
-        IActorRef Requester,
-        HashSet<string> Missing,
-        Func<ImmutableArray<DeviceOutcome>, object> Reply)
-    {
-        internal List<DeviceOutcome> Outcomes { get; } = [];
-    }
-
-    private sealed class DeviceRecord(DeviceSettings settings, ImmutableArray<int?> cpus)
-    {
-        internal DeviceSettings Settings { get; } = settings;
-
-        internal ImmutableArray<int?> Cpus { get; } = cpus;
-
-        internal IActorRef Actor { get; set; } = ActorRefs.Nobody;
-
-        internal bool Up { get; set; }
-
-        internal string? Error { get; set; }
-
-        internal bool Leaving { get; set; }
-
-        internal DeviceSettings? Successor { get; set; }
-
-        private int Crashes { get; set; }
-
-        private TimeSpan LastCrash { get; set; }
-
-        /// <summary>Later each time, unless the device has done well for a whole window.</summary>
-        internal TimeSpan NextRestart(TimeSpan now)
-        {
-            Crashes = now - LastCrash > Settings.Restart.Window ? 1 : Crashes + 1;
-            LastCrash = now;
-            return Backoff.Delay(Settings.Restart, Crashes);
-        }
-    }
 }

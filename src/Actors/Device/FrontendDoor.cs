@@ -42,7 +42,12 @@ internal sealed class FrontendDoor : IDisposable
             return new FrontendDoor(UnixListener.Bind(settings.Socket), parts.Loop, onKnock);
         }
 
-        OwnedFd socket = parts.InheritedSockets[number].Duplicate();
+        if (!parts.InheritedSockets.TryGetValue(number, out OwnedFd? inherited))
+        {
+            throw new IOException($"this process was started without a socket as fd {number}");
+        }
+
+        OwnedFd socket = inherited.Duplicate();
         return UnixSocket.IsListening(socket)
             ? new FrontendDoor(UnixListener.Adopt(socket), parts.Loop, onKnock)
             : new FrontendDoor(socket, onKnock);

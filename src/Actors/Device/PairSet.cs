@@ -23,12 +23,11 @@ namespace Ringmaster.Actors.Device;
 /// </remarks>
 internal sealed class PairSet
 {
-    private readonly string _device;
     private readonly RestartSettings _restart;
     private readonly WorkerFactory _factory;
     private readonly IActorContext _context;
     private readonly IWithTimers _owner;
-    private readonly ILoggingAdapter _log;
+    private readonly PairLog _log;
     private ImmutableArray<WorkerPair> _pairs = [];
 
     internal PairSet(
@@ -38,12 +37,11 @@ internal sealed class PairSet
         IWithTimers owner,
         ILoggingAdapter log)
     {
-        _device = settings.Name;
         _restart = settings.Restart;
         _factory = factory;
         _context = context;
         _owner = owner;
-        _log = log;
+        _log = new PairLog(log, settings.Name);
     }
 
     /// <summary>What a pair's worker should be doing at this moment.</summary>
@@ -61,7 +59,7 @@ internal sealed class PairSet
     /// </summary>
     internal required Action<int, RingSide, bool> RingGivenUp { get; init; }
 
-    /// <summary>Told that a pair was given up or has recovered.</summary>
+    /// <summary>Told that a pair or a ring was given up, or has recovered.</summary>
     internal required Action HealthChanged { get; init; }
 
     internal ImmutableArray<WorkerPair> All => _pairs;
@@ -141,7 +139,7 @@ internal sealed class PairSet
             return;
         }
 
-        _log.Info("device {Device} pair {Pair}: gets a fresh chance", _device, index);
+        _log.FreshChance(pair);
         pair.Revive();
         if (pair.Actor is null)
         {
@@ -201,13 +199,13 @@ internal sealed class PairSet
         switch (message.Report)
         {
             case WorkerStarted started:
-                LogStart(pair, started);
+                _log.WorkerRuns(pair, started);
                 break;
             case RingStopped stopped:
                 OnRingStopped(pair, stopped);
                 break;
             case CommandRefused refused:
-                _log.Warning("device {Device} pair {Pair}: {Reason}", _device, pair.Index, refused.Reason);
+                _log.CommandRefused(pair, refused);
                 Acknowledge(pair, refused);
                 break;
             case CommandDone done:
@@ -235,9 +233,7 @@ internal sealed class PairSet
         }
 
         pair.StartDelay = delay;
-        _log.Warning(
-            "device {Device} pair {Pair}: worker failed: {Reason}; restart {Restart} of {Allowed} in {Delay} ms",
-            _device, pair.Index, failure.Message, pair.Budget.Spent, _restart.MaxRestarts, delay.TotalMilliseconds);
+        _log.WorkerFailed(pair, failure.Message, _restart.MaxRestarts);
         return Directive.Restart;
     }
 
@@ -252,9 +248,7 @@ internal sealed class PairSet
         pair.Actor = null;
         CancelTimers(pair);
         pair.GiveUp();
-        _log.Error(
-            "device {Device} pair {Pair}: given up until the front-end starts it again after {Failures} failures: {Reason}",
-            _device, pair.Index, pair.Failures, pair.LastFailure);
+        _log.PairGivenUp(pair);
         GiveUpRings(pair);
     }
 
@@ -276,10 +270,8 @@ internal sealed class PairSet
         }
 
         string reason = $"the worker gave no answer for {_restart.WorkerTimeout.TotalMilliseconds} ms";
-        _log.Error(
-            "device {Device} pair {Pair}: {Reason}; it is replaced when its thread has ended",
-            _device, pair.Index, reason);
         pair.FallSilent(reason);
+        _log.WorkerSilent(pair);
         pair.Actor.Tell(new AbandonWorker(pair.Generation, reason));
         GiveUpRings(pair);
     }
@@ -309,11 +301,7 @@ internal sealed class PairSet
             return;
         }
 
-        foreach (WorkerCommand command in commands)
-        {
-            LogRing(pair, command);
-        }
-
+        _log.Told(pair, commands);
         Post(pair, commands);
     }
 
@@ -347,19 +335,18 @@ internal sealed class PairSet
 
     private void OnRingStopped(WorkerPair pair, RingStopped stopped)
     {
-        _log.Info("device {Device} pair {Pair}: {Ring} ring stopped at {Base}", _device, pair.Index, stopped.Side, stopped.Base);
+        _log.RingStopped(pair, stopped);
         NoteBase(pair, stopped.Side, stopped.Base);
         Acknowledge(pair, stopped);
     }
 
     private void OnRingBroken(WorkerPair pair, RingBroken broken)
     {
-        _log.Warning(
-            "device {Device} pair {Pair}: {Ring} ring given up until the front-end starts it again: {Reason}",
-            _device, pair.Index, broken.Side, broken.Reason);
+        _log.RingGivenUp(pair, broken);
         pair.RingBroke(broken.Side);
         NoteBase(pair, broken.Side, broken.Base);
         RingGivenUp(pair.Index, broken.Side, true);
+        HealthChanged();
     }
 
     private void OnExited(WorkerPair pair, WorkerExited exited)
@@ -389,41 +376,6 @@ internal sealed class PairSet
         RingGivenUp(pair.Index, RingSide.Rx, false);
         RingGivenUp(pair.Index, RingSide.Tx, false);
         HealthChanged();
-    }
-
-    private void LogStart(WorkerPair pair, WorkerStarted started)
-    {
-        string word = pair.Generation == 1 ? "started" : "restarted";
-        string cpu = pair.Cpu is { } number ? $"CPU {number}" : "not pinned";
-        _log.Info(
-            "device {Device} pair {Pair}: worker {Verb}, generation {Generation}, {Cpu}, {Engine}",
-            _device, pair.Index, word, pair.Generation, cpu, started.Engine);
-        if (started.Fallback is { } reason)
-        {
-            _log.Info("device {Device} pair {Pair}: io_uring is not to be had: {Reason}", _device, pair.Index, reason);
-        }
-    }
-
-    private void LogRing(WorkerPair pair, WorkerCommand command)
-    {
-        switch (command)
-        {
-            case StartRing start:
-                _log.Info(
-                    "device {Device} pair {Pair}: {Ring} ring started, {Size} descriptors, {State}",
-                    _device, pair.Index, start.Side, start.Plan.Size, start.Plan.Enabled ? "enabled" : "disabled");
-                break;
-            case UpdateRing update:
-                _log.Debug(
-                    "device {Device} pair {Pair}: {Ring} ring changed, {State}",
-                    _device, pair.Index, update.Side, update.Plan.Enabled ? "enabled" : "disabled");
-                break;
-            case ReplaceMemory replace:
-                _log.Debug(
-                    "device {Device} pair {Pair}: {Regions} regions of memory",
-                    _device, pair.Index, replace.Memory.Regions.Count);
-                break;
-        }
     }
 
     private void CancelTimers(WorkerPair pair)

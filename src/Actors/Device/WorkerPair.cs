@@ -90,8 +90,8 @@ internal sealed class WorkerPair
     /// <summary>How long to wait before the next worker; set when supervision grants a restart.</summary>
     internal TimeSpan StartDelay { get; set; }
 
-    /// <summary>False for a pair that nothing should be steered to.</summary>
-    internal bool IsUsable => Health is PairHealth.Waiting or PairHealth.Running;
+    /// <summary>False for a pair that no frame should be steered to: nobody would ever give it to the guest.</summary>
+    internal bool IsUsable => Health is PairHealth.Waiting or PairHealth.Running && !_ringBroken[(int)RingSide.Rx];
 
     internal PairStatus Status => new(
         Index, Health, Generation, Cpu, Failures, LastFailure, Activity(RingSide.Rx), Activity(RingSide.Tx));

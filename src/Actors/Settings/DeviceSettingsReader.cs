@@ -10,11 +10,11 @@ internal static class DeviceSettingsReader
     // The device's name, in a socket's path or an interface's name.
     private const string DevicePlaceholder = "{device}";
 
-    private static readonly TimeSpan _longestBusyPoll = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan _longestWindow = TimeSpan.FromHours(1);
-    private static readonly TimeSpan _longestBackoff = TimeSpan.FromMinutes(10);
-    private static readonly TimeSpan _shortestTimeout = TimeSpan.FromMilliseconds(10);
-    private static readonly TimeSpan _longestTimeout = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestBusyPoll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestWindow = TimeSpan.FromHours(1);
+    private static readonly TimeSpan LongestBackoff = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan ShortestTimeout = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan LongestTimeout = TimeSpan.FromMinutes(1);
 
     /// <param name="name">The device's name.</param>
     /// <param name="reader">Over the device's section with the defaults merged in.</param>
@@ -62,7 +62,7 @@ internal static class DeviceSettingsReader
         {
             Cpus = reader.List("cpus", ValueForms.Integer(0, 8191), empty: "auto"),
             Io = reader.Value("io", ValueForms.OneOf<IoEngine>()),
-            BusyPoll = reader.Value("busy-poll", ValueForms.Duration(TimeSpan.Zero, _longestBusyPoll, bareUnit: "us")),
+            BusyPoll = reader.Value("busy-poll", ValueForms.Duration(TimeSpan.Zero, LongestBusyPoll, bareUnit: "us")),
         };
         reader.RefuseUnknown();
         return worker;
@@ -73,10 +73,10 @@ internal static class DeviceSettingsReader
         var restart = new RestartSettings
         {
             MaxRestarts = reader.Value("max-restarts", ValueForms.Integer(0, 1000)),
-            Window = reader.Value("window", ValueForms.Duration(TimeSpan.FromSeconds(1), _longestWindow)),
-            MinBackoff = reader.Value("min-backoff", ValueForms.Duration(TimeSpan.Zero, _longestBackoff)),
-            MaxBackoff = reader.Value("max-backoff", ValueForms.Duration(TimeSpan.Zero, _longestBackoff)),
-            WorkerTimeout = reader.Value("worker-timeout", ValueForms.Duration(_shortestTimeout, _longestTimeout)),
+            Window = reader.Value("window", ValueForms.Duration(TimeSpan.FromSeconds(1), LongestWindow)),
+            MinBackoff = reader.Value("min-backoff", ValueForms.Duration(TimeSpan.Zero, LongestBackoff)),
+            MaxBackoff = reader.Value("max-backoff", ValueForms.Duration(TimeSpan.Zero, LongestBackoff)),
+            WorkerTimeout = reader.Value("worker-timeout", ValueForms.Duration(ShortestTimeout, LongestTimeout)),
         };
         if (restart.MaxBackoff < restart.MinBackoff)
         {

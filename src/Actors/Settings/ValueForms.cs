@@ -17,7 +17,7 @@ internal static class ValueForms
     // IFNAMSIZ less the terminating zero.
     private const int MaxInterfaceName = 15;
 
-    private static readonly (string Name, double Microseconds)[] _units =
+    private static readonly (string Name, double Microseconds)[] Units =
         [("us", 1), ("ms", 1e3), ("s", 1e6), ("m", 60e6), ("h", 3600e6)];
 
     internal static ValueForm<bool> Switch { get; } = new("on or off", TrySwitch);
@@ -90,7 +90,7 @@ internal static class ValueForms
     internal static string Text(TimeSpan value)
     {
         double microseconds = value.TotalMicroseconds;
-        (string name, double factor) = _units.Last(unit => unit.Microseconds == 1 || (microseconds >= unit.Microseconds && microseconds % unit.Microseconds == 0));
+        (string name, double factor) = Units.Last(unit => unit.Microseconds == 1 || (microseconds >= unit.Microseconds && microseconds % unit.Microseconds == 0));
         return string.Create(CultureInfo.InvariantCulture, $"{microseconds / factor}{name}");
     }
 
@@ -117,7 +117,7 @@ internal static class ValueForms
         }
 
         unit = unit.Length == 0 ? bareUnit ?? (number == 0 ? "us" : "") : unit;
-        double factor = _units.FirstOrDefault(known => known.Name == unit).Microseconds;
+        double factor = Units.FirstOrDefault(known => known.Name == unit).Microseconds;
         // A day is beyond every range, and keeps the conversion from overflowing.
         if (factor == 0 || number * factor > TimeSpan.MicrosecondsPerDay)
         {

@@ -42,7 +42,7 @@ internal sealed class DriveCommand
 
     private readonly Option<LoadMode> _mode = new("--mode")
     {
-        Description = "tx: the guest sends; rx: it receives what others send; echo: it sends and times what comes back. Default: tx.",
+        Description = "tx: the guest sends; rx: it receives what others send; echo: it sends and times the return. Default: tx.",
         HelpName = "tx|rx|echo",
         CustomParser = ParseMode,
     };
@@ -52,20 +52,22 @@ internal sealed class DriveCommand
 
     private readonly Option<IPAddress?> _from = Address("--from", "Echo: the guest's own IPv4 address; goes with --to.");
     private readonly Option<bool> _packed = new("--packed") { Description = "Use packed rings where the back-end offers them." };
-    private readonly Option<bool> _inOrder = new("--in-order") { Description = "Acknowledge IN_ORDER where the back-end offers it." };
-    private readonly Option<bool> _poll = new("--poll") { Description = "Look for work all the time instead of sleeping until called." };
+    private readonly Option<bool> _inOrder = new("--in-order") { Description = "Take IN_ORDER where the back-end offers it." };
+    private readonly Option<bool> _poll = new("--poll") { Description = "Look for work all the time; never sleep." };
     private readonly Option<bool> _json = new("--json") { Description = "Print the result as JSON." };
 
     private DriveCommand()
     {
-        _queueSize.Validators.Add(result => Demand(result, BitOperations.IsPow2(result.GetValueOrDefault<int>()), "a power of two"));
-        _seconds.Validators.Add(result => Demand(result, result.GetValueOrDefault<double>() is > 0 and <= 86400, "more than 0, up to 86400"));
+        _queueSize.Validators.Add(result =>
+            Demand(result, BitOperations.IsPow2(result.GetValueOrDefault<int>()), "a power of two"));
+        _seconds.Validators.Add(result =>
+            Demand(result, result.GetValueOrDefault<double>() is > 0 and <= 86400, "more than 0, up to 86400"));
     }
 
     internal static Command Create()
     {
         var drive = new DriveCommand();
-        var command = new Command("drive", "Play the guest against any vhost-user-net back-end; show frames a second, loss and round-trip times.")
+        var command = new Command("drive", "Play the guest against any vhost-user-net back-end; show rate, loss and round trips.")
         {
             drive._socket, drive._pairs, drive._queueSize, drive._frameSize, drive._seconds, drive._mode, drive._window,
             drive._to, drive._from, drive._packed, drive._inOrder, drive._poll, drive._json,

@@ -20,7 +20,8 @@ internal static class DriveReport
             text.AppendLine(CultureInfo.InvariantCulture, $"{name,-11} {value.ToString(CultureInfo.InvariantCulture)}");
 
         int ring = driver.Pairs[0].Tx.Size;
-        Line("mode", $"{Name(result.Mode)}, pairs {result.Pairs}, rings of {ring}, frames of {result.FrameSize} bytes, {result.Seconds:F1} s");
+        Line("mode", $"{Name(result.Mode)}, pairs {result.Pairs}, rings of {ring}, frames of {result.FrameSize} bytes");
+        Line("measured", $"{result.Seconds:F1} s");
         Line("features", $"{driver.Features}");
         Line("frames/s", $"{result.FramesPerSecond:N0} (sent {result.Sent:N0}, received {result.Received:N0})");
         Line("bits/s", $"{result.BitsPerSecond:N0}");
@@ -31,7 +32,8 @@ internal static class DriveReport
 
         if (result.RoundTrip is { } trip && result.Received > 0)
         {
-            Line("round trip", $"p50 {trip.Median:F1} us, p90 {trip.P90:F1}, p99 {trip.P99:F1}, p99.9 {trip.P999:F1}, max {trip.Maximum:F1}");
+            Line("round trip", $"p50 {trip.Median:F1} us, p90 {trip.P90:F1} us, p99 {trip.P99:F1} us");
+            Line("", $"p99.9 {trip.P999:F1} us, longest {trip.Maximum:F1} us");
         }
 
         return text.ToString().TrimEnd();

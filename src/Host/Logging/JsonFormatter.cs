@@ -11,12 +11,12 @@ namespace Ringmaster.Host.Logging;
 internal sealed class JsonFormatter : ITextFormatter
 {
     // Safe outside HTML, and log lines are not HTML.
-    private static readonly JsonWriterOptions _readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public void Format(LogEvent logEvent, TextWriter output)
     {
         using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer, _readable))
+        using (var json = new Utf8JsonWriter(buffer, Readable))
         {
             json.WriteStartObject();
             json.WriteString("time", logEvent.Timestamp.ToString("O", CultureInfo.InvariantCulture));

@@ -10,7 +10,8 @@ namespace Ringmaster.Native.Driver;
 /// <remarks>
 /// A transmit buffer ("slot") holds header and frame, one after the other; its number is the chain's token. A receive
 /// buffer's number is its chain's token too. Buffers are handed back to the ring when their chain has come back, so
-/// that the account of <see cref="DriverRing"/> covers them all.
+/// that the account of <see cref="DriverRing"/> covers them all. A test may add chains of its own to <see cref="Rx"/>
+/// and <see cref="Tx"/>, with negative tokens; they end up in <see cref="ForeignRx"/> and <see cref="ForeignTx"/>.
 /// </remarks>
 public sealed class NetQueuePair : IDisposable
 {
@@ -24,6 +25,7 @@ public sealed class NetQueuePair : IDisposable
     private readonly bool _indirect;
     private readonly byte[] _assembled;
     private readonly List<UsedChain> _toRepost = [];
+    private int _posted;
 
     internal NetQueuePair(int index, GuestRam ram, VirtioNetOptions options, NetLayout layout)
     {
@@ -68,6 +70,12 @@ public sealed class NetQueuePair : IDisposable
 
     /// <summary>What the device signals when it gives up the transmit ring.</summary>
     public EventFd TxError { get; } = new();
+
+    /// <summary>Chains with negative tokens that came back from <see cref="Rx"/>, in that order.</summary>
+    public List<UsedChain> ForeignRx { get; } = [];
+
+    /// <summary>Chains with negative tokens that came back from <see cref="Tx"/>, in that order.</summary>
+    public List<UsedChain> ForeignTx { get; } = [];
 
     /// <summary>Transmit buffers that are free.</summary>
     public int FreeSlots => _freeSlots.Count;
@@ -151,25 +159,32 @@ public sealed class NetQueuePair : IDisposable
         int count = 0;
         while (Tx.TryCollect(out UsedChain used))
         {
-            _freeSlots.Push((int)used.Token);
+            if (used.Token < 0)
+            {
+                ForeignTx.Add(used);
+            }
+            else
+            {
+                _freeSlots.Push((int)used.Token);
+            }
+
             count++;
         }
 
         return count;
     }
 
-    /// <summary>Puts every receive buffer on the ring that fits.</summary>
-    /// <returns>How many.</returns>
+    /// <summary>Puts every receive buffer on the ring that fits and is not there yet.</summary>
+    /// <returns>How many are there.</returns>
     public int PostAll()
     {
-        int count = 0;
-        while (count < _options.QueueSize && Post(count))
+        while (_posted < Math.Min(_options.ReceiveBuffers, _options.QueueSize) && Post(_posted))
         {
-            count++;
+            _posted++;
         }
 
         FlushRx();
-        return count;
+        return _posted;
     }
 
     /// <summary>
@@ -181,14 +196,13 @@ public sealed class NetQueuePair : IDisposable
     public bool TryReceive(out VirtioNetHeader header, out ReadOnlySpan<byte> frame)
     {
         Repost();
-        if (!Rx.TryCollect(out UsedChain first))
+        if (!TryCollectBuffer(out UsedChain first))
         {
             header = default;
             frame = default;
             return false;
         }
 
-        _toRepost.Add(first);
         if (first.Length < (uint)Layout.HeaderSize)
         {
             throw new RingViolationException($"A receive buffer came back with {first.Length} bytes.");
@@ -240,6 +254,7 @@ public sealed class NetQueuePair : IDisposable
         Rx = Rx.Renew();
         Tx = Tx.Renew();
         _toRepost.Clear();
+        _posted = 0;
         _freeSlots.Clear();
         for (int slot = _options.QueueSize - 1; slot >= 0; slot--)
         {
@@ -282,17 +297,32 @@ public sealed class NetQueuePair : IDisposable
 
         for (int i = 1; i < buffers; i++)
         {
-            if (!Rx.TryCollect(out UsedChain next) || length + next.Length > _assembled.Length)
+            if (!TryCollectBuffer(out UsedChain next) || length + next.Length > _assembled.Length)
             {
                 throw new RingViolationException($"A frame claims {buffers} buffers; {i} came, with {length} bytes.");
             }
 
-            _toRepost.Add(next);
             _ram.Bytes(BufferAddress((int)next.Token), (int)next.Length).CopyTo(_assembled.AsSpan(length));
             length += (int)next.Length;
         }
 
         return _assembled.AsSpan(0, length);
+    }
+
+    private bool TryCollectBuffer(out UsedChain used)
+    {
+        while (Rx.TryCollect(out used))
+        {
+            if (used.Token >= 0)
+            {
+                _toRepost.Add(used);
+                return true;
+            }
+
+            ForeignRx.Add(used);
+        }
+
+        return false;
     }
 
     private void Repost()

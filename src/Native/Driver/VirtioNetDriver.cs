@@ -70,17 +70,17 @@ public sealed class VirtioNetDriver : IDisposable
     /// Posts the receive buffers and starts all rings: from where <see cref="StopRings"/> says that they stopped, else
     /// after the last chain that came back.
     /// </summary>
-    public void StartRings()
+    /// <param name="fromPublished">
+    /// True: tell the back-end to go on after the last chain published, as some front-ends do after a reconnect, although chains
+    /// before it have not come back.
+    /// </param>
+    public void StartRings(bool fromPublished = false)
     {
         foreach (NetQueuePair pair in _pairs)
         {
-            if (pair.Rx.Added == 0)
-            {
-                pair.PostAll();
-            }
-
-            StartRing(2 * pair.Index, pair.Rx, pair.RxKick, pair.RxCall, pair.RxError);
-            StartRing((2 * pair.Index) + 1, pair.Tx, pair.TxKick, pair.TxCall, pair.TxError);
+            pair.PostAll();
+            StartRing(2 * pair.Index, pair.Rx, pair.RxKick, pair.RxCall, pair.RxError, fromPublished);
+            StartRing((2 * pair.Index) + 1, pair.Tx, pair.TxKick, pair.TxCall, pair.TxError, fromPublished);
         }
 
         if (Client.Features.HasFlag(VirtioFeatures.ProtocolFeatures))
@@ -143,7 +143,8 @@ public sealed class VirtioNetDriver : IDisposable
 
     /// <summary>Goes on over a new connection with the rings as they are, as after a restart of the back-end.</summary>
     /// <param name="client">Connected and fresh; owned by the driver from here on.</param>
-    public void Reconnect(FrontendClient client)
+    /// <param name="fromPublished">As for <see cref="StartRings"/>.</param>
+    public void Reconnect(FrontendClient client, bool fromPublished = false)
     {
         VirtioFeatures before = Client.Features;
         _bases = null;
@@ -156,7 +157,7 @@ public sealed class VirtioNetDriver : IDisposable
         }
 
         ShareMemory();
-        StartRings();
+        StartRings(fromPublished);
     }
 
     /// <inheritdoc/>
@@ -218,10 +219,10 @@ public sealed class VirtioNetDriver : IDisposable
         }
     }
 
-    private void StartRing(int index, DriverRing ring, EventFd kick, EventFd call, EventFd error)
+    private void StartRing(int index, DriverRing ring, EventFd kick, EventFd call, EventFd error, bool fromPublished)
     {
         Client.SetVringNum(index, (uint)ring.Size);
-        Client.SetVringBase(index, _bases?[index] ?? ring.Base);
+        Client.SetVringBase(index, _bases?[index] ?? (fromPublished ? ring.PublishedBase : ring.Base));
         Client.SetVringAddr(index, UserAddresses(ring));
         Client.SetVringErr(index, error.Fd);
         Client.SetVringCall(index, _options.Polling ? null : call.Fd);

@@ -46,6 +46,9 @@ public sealed record VirtioNetOptions
     /// </summary>
     public int ReceiveBufferSize { get; init; }
 
+    /// <summary>How many receive buffers are posted at most; fewer leave room on the ring for chains made by hand.</summary>
+    public int ReceiveBuffers { get; init; } = int.MaxValue;
+
     /// <summary>Into how many descriptors a receive buffer is cut.</summary>
     public int ReceivePieces { get; init; } = 1;
 

@@ -115,11 +115,28 @@ public sealed class RingmasterBackendSpec : IDisposable
         Assert.False(Assert.Single(await backend.GetDevicesAsync()).Up);
     }
 
+    [Theory]
+    [InlineData(1_000_000)]
+    [InlineData(null)]
+    public async Task An_inherited_fd_that_is_no_socket_is_an_error_that_names_device_and_fd(int? number)
+    {
+        using OwnedFd file = FrontEnd.TempFile(1);
+        int fd = number ?? NumberOf(file);
+        BackendSettings settings = Settings("net0");
+        BackendStartException error = await Assert.ThrowsAsync<BackendStartException>(
+            () => StartAsync(settings with { Devices = [settings.Devices[0] with { SocketFd = fd }] }));
+        Assert.Equal($"device net0: fd {fd} is not an open socket", error.Message);
+        Assert.False(file.IsClosed);
+    }
+
     public void Dispose()
     {
         _loop.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
+
+    /// <summary>"fd 7" is how an OwnedFd shows itself; whoever starts a process with --fd=7 knows the number.</summary>
+    private static int NumberOf(OwnedFd fd) => int.Parse(fd.ToString().AsSpan("fd ".Length), provider: null);
 
     private Task<RingmasterBackend> StartAsync(params string[] names) => StartAsync(Settings(names));
 
@@ -128,8 +145,7 @@ public sealed class RingmasterBackendSpec : IDisposable
 
     private Task<RingmasterBackend> StartInheritedAsync(OwnedFd socket)
     {
-        // "fd 7" is how an OwnedFd shows itself; whoever starts a process by --fd=7 knows the number.
-        int number = int.Parse(socket.ToString().AsSpan("fd ".Length), provider: null);
+        int number = NumberOf(socket);
         socket.SetHandleAsInvalid();
         BackendSettings settings = Settings("net0");
         return StartAsync(settings with { Devices = [settings.Devices[0] with { SocketFd = number }] });

@@ -341,6 +341,129 @@ public sealed class DeviceSupervisorSpec : DeviceTest
         Assert.Equal(1, Host.Disposed);
     }
 
+    [Fact]
+    public async Task A_device_that_is_stopped_while_it_opens_closes_what_it_gets()
+    {
+        Host.Gate.Reset();
+        CreateDevice();
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        Watch(Device);
+        Device.Tell(StopDevice.Instance, TestActor);
+        Assert.Equal(DevicePhase.Stopping, (await StatusAsync()).Phase);
+        Host.Gate.Set();
+        ExpectTerminated(Device);
+        Assert.Equal((1, 1), (Host.Opened, Host.Disposed));
+        Assert.False(File.Exists(Socket));
+        Assert.Empty(Workers.All);
+    }
+
+    [Fact]
+    public async Task A_host_side_that_blocks_keeps_the_reply_waiting_and_nobody_else()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        Host.Gate.Reset();
+        Task<ulong> reply = frontEnd.DoAsync(RequestCode.NetSetMtu, FrontEnd.U64(9000));
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        Assert.Equal(DevicePhase.Serving, (await StatusAsync()).Phase);
+
+        Workers.Latest(1)!.Die("it broke");
+        await RunsAsync(await WorkerAsync(1, generation: 2), RingSide.Rx, RingSide.Tx);
+        Assert.False(reply.IsCompleted);
+        Host.Gate.Set();
+        Assert.Equal(0UL, await reply);
+    }
+
+    [Fact]
+    public async Task What_a_worker_reports_while_a_message_is_prepared_is_not_lost()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        FakeWorker worker = Workers.Latest(0)!;
+        worker.Bases[(int)RingSide.Rx] = 31;
+        Host.Gate.Reset();
+        Task<ulong> reply = frontEnd.DoAsync(RequestCode.NetSetMtu, FrontEnd.U64(9000));
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        worker.Break(RingSide.Rx, "its addresses are wrong");
+        await StatusIsAsync(status => Assert.Equal(RingActivity.Broken, status.Pairs[0].Rx));
+        Host.Gate.Set();
+        Assert.Equal(0UL, await reply);
+
+        Assert.Equal(31u, await frontEnd.StopRingAsync(0));
+        Assert.True((await StatusAsync()).Status.HasFlag(DeviceStatus.NeedsReset));
+    }
+
+    [Fact]
+    public async Task A_device_that_is_stopped_while_a_message_is_prepared_releases_what_came_of_it()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        Host.Gate.Reset();
+        frontEnd.Send(RequestCode.NetSetMtu, FrontEnd.U64(9000));
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        Watch(Device);
+        Device.Tell(StopDevice.Instance, TestActor);
+        await frontEnd.ClosedAsync();
+        Host.Gate.Set();
+        ExpectTerminated(Device);
+        Assert.Equal(1, Host.Disposed);
+    }
+
+    [Fact]
+    public async Task Frames_are_not_steered_to_a_receive_ring_that_was_given_up()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        Workers.Latest(0)!.Break(RingSide.Rx, "its addresses are wrong");
+        await AwaitAssertAsync(() => Assert.Equal([1], Host.Latest.ActivePairs.ToArray()));
+        await frontEnd.KickAsync(0);
+        await AwaitAssertAsync(() => Assert.Equal([0, 1], Host.Latest.ActivePairs.ToArray()));
+    }
+
+    [Fact]
+    public async Task Regions_are_added_and_removed_while_rings_run()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        FakeWorker worker = Workers.Latest(0)!;
+        using OwnedFd file = FrontEnd.TempFile(1 << 16);
+        byte[] region = new SingleMemoryRegion(new MemoryRegionLayout(1 << 30, 1 << 16, 1 << 30, 0)).ToBytes();
+
+        Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.AddMemReg, region, file));
+        Assert.Equal(2, Assert.IsType<ReplaceMemory>(worker.Commands[^1]).Memory.Regions.Count);
+        Assert.NotEqual(0UL, await frontEnd.DoAsync(RequestCode.AddMemReg, region, file));
+
+        worker.Holds = true;
+        Task<ulong> removal = frontEnd.DoAsync(RequestCode.RemMemReg, region);
+        await AwaitAssertAsync(() => Assert.Equal(1, worker.Unanswered));
+        await StatusAsync();
+        Assert.False(removal.IsCompleted);
+        worker.Answer();
+        Assert.Equal(0UL, await removal);
+        Assert.Single(Assert.IsType<ReplaceMemory>(worker.Commands[^1]).Memory.Regions);
+        Assert.NotNull(worker.Ring(RingSide.Rx));
+    }
+
+    [Fact]
+    public async Task A_front_end_cannot_fill_the_log_with_refusals()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.NegotiateAsync();
+        await EventFilter.Warning(contains: "refused").ExpectAsync(20, async () =>
+        {
+            for (int i = 0; i < 50; i++)
+            {
+                await frontEnd.DoAsync((RequestCode)999);
+            }
+        });
+    }
+
     private static Task<ulong> Enable(FrontEnd frontEnd, uint ring, bool on) =>
         frontEnd.DoAsync(RequestCode.SetVringEnable, new VringState(ring, on ? 1u : 0).ToBytes());
 

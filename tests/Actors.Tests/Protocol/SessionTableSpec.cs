@@ -224,7 +224,7 @@ public sealed class SessionTableSpec
     {
         Features = VirtioFeatures.None,
         Status = DeviceStatus.None,
-        Rings = [.. state.Rings.Select(_ => new RingState())],
+        Rings = [.. state.Rings.Select(ring => new RingState { StoppedAt = ring.Base })],
     };
 
     private static string Describe(SessionEffect effect) => effect switch

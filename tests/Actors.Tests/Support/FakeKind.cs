@@ -41,6 +41,13 @@ internal sealed class FakeHost
 {
     private readonly Lock _gate = new();
     private readonly List<DeviceDemand> _demands = [];
+    private int _waiting;
+
+    /// <summary>Closed: whatever may block does block, as behind the kernel's rtnl lock.</summary>
+    internal ManualResetEventSlim Gate { get; } = new(initialState: true);
+
+    /// <summary>Calls that wait at the gate.</summary>
+    internal int Waiting => Volatile.Read(ref _waiting);
 
     /// <summary>The next openings that fail.</summary>
     internal int FailingOpens { get; set; }
@@ -68,6 +75,7 @@ internal sealed class FakeHost
 
     internal void OnOpen()
     {
+        PassGate();
         lock (_gate)
         {
             if (FailingOpens > 0)
@@ -82,6 +90,7 @@ internal sealed class FakeHost
 
     internal void OnApply(DeviceDemand demand)
     {
+        PassGate();
         lock (_gate)
         {
             if (RefusesChanges is { } reason)
@@ -99,5 +108,12 @@ internal sealed class FakeHost
         {
             Disposed++;
         }
+    }
+
+    private void PassGate()
+    {
+        Interlocked.Increment(ref _waiting);
+        Gate.Wait();
+        Interlocked.Decrement(ref _waiting);
     }
 }

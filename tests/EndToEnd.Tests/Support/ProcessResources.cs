@@ -1,13 +1,28 @@
 namespace Ringmaster.EndToEnd.Tests.Support;
 
-/// <summary>What a process holds that could leak: descriptors, threads, and mappings of files that front-ends passed.</summary>
+/// <summary>
+/// What a process holds that could leak: descriptors, threads of its own (those of the .NET runtime, whose pool breathes, are left
+/// out), and mappings of files that front-ends passed.
+/// </summary>
 internal sealed record ProcessResources(int Descriptors, int Threads, int GuestMappings)
 {
     /// <summary>Counted in /proc. Guest memory is a memfd (or an unlinked or shared file), so its mappings are named so.</summary>
     internal static ProcessResources Of(int process) => new(
         Directory.GetFileSystemEntries($"/proc/{process}/fd").Length,
-        Directory.GetDirectories($"/proc/{process}/task").Length,
+        Directory.GetDirectories($"/proc/{process}/task").Count(IsOwnThread),
         File.ReadLines($"/proc/{process}/maps").Count(IsGuestMemory));
+
+    private static bool IsOwnThread(string task)
+    {
+        try
+        {
+            return !File.ReadAllText(Path.Combine(task, "comm")).StartsWith(".NET", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false; // it has ended meanwhile
+        }
+    }
 
     private static bool IsGuestMemory(string mapping) =>
         mapping.Contains("/memfd:", StringComparison.Ordinal) && !mapping.Contains("/memfd:doublemapper", StringComparison.Ordinal);

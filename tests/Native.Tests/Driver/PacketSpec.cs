@@ -146,5 +146,6 @@ public sealed class PacketSpec
         }
     }
 
-    private Packet Parse(int length, byte flags = 0) => Packet.Parse(_frame.AsSpan(0, length), new VirtioNetHeader(flags, 0, 0, 0, 0, 0, 1));
+    private Packet Parse(int length, byte flags = 0) =>
+        Packet.Parse(_frame.AsSpan(0, length), new VirtioNetHeader(flags, 0, 0, 0, 0, 0, 1));
 }

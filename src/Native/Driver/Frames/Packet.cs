@@ -54,10 +54,10 @@ public readonly ref struct Packet
     public ReadOnlySpan<byte> Payload { get; }
 
     /// <summary>Source port of UDP and TCP; identifier of an ICMP echo.</summary>
-    public ushort FromPort => BinaryPrimitives.ReadUInt16BigEndian(Header[(Kind is PacketKind.EchoReply or PacketKind.EchoRequest ? 4 : 0)..]);
+    public ushort FromPort => BinaryPrimitives.ReadUInt16BigEndian(Header[(IsEcho ? 4 : 0)..]);
 
     /// <summary>Destination port of UDP and TCP; sequence number of an ICMP echo.</summary>
-    public ushort ToPort => BinaryPrimitives.ReadUInt16BigEndian(Header[(Kind is PacketKind.EchoReply or PacketKind.EchoRequest ? 6 : 2)..]);
+    public ushort ToPort => BinaryPrimitives.ReadUInt16BigEndian(Header[(IsEcho ? 6 : 2)..]);
 
     /// <summary>The numbers of a TCP segment.</summary>
     public TcpFields TcpFields => new(
@@ -72,6 +72,8 @@ public readonly ref struct Packet
     public ReadOnlySpan<byte> TcpOptions => Header[PacketWriter.TcpSize..];
 
     private ReadOnlySpan<byte> Header { get; }
+
+    private bool IsEcho => Kind is PacketKind.EchoReply or PacketKind.EchoRequest;
 
     /// <summary>Takes a frame apart.</summary>
     /// <param name="frame">The frame, without the virtio header.</param>
@@ -120,7 +122,8 @@ public readonly ref struct Packet
         ReadOnlySpan<byte> body = ip[ipHeader..total];
         bool trusted = (header.Flags & (VirtioNetHeader.FlagNeedsCsum | VirtioNetHeader.FlagDataValid)) != 0;
         ulong pseudo = ip[9] == PacketWriter.ProtocolIcmp ? 0 : InternetChecksum.PseudoHeader(from.Ip, toIp, ip[9], body.Length);
-        if (!trusted && !(ip[9] == PacketWriter.ProtocolUdp && body[6] == 0 && body[7] == 0) && InternetChecksum.Of(body, pseudo) != 0)
+        bool without = ip[9] == PacketWriter.ProtocolUdp && body[6] == 0 && body[7] == 0;
+        if (!trusted && !without && InternetChecksum.Of(body, pseudo) != 0)
         {
             return default;
         }

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Ringmaster.Native.Driver.Load;
 
-/// <summary>Counts durations in buckets that are 1/64 of their power of two wide, so that percentiles are right to 1.6 %.</summary>
+/// <summary>Counts durations in buckets 1/64 of their power of two wide, so that percentiles are right to 1.6 %.</summary>
 public sealed class LatencyHistogram
 {
     private const int SubBits = 6;
@@ -24,6 +24,14 @@ public sealed class LatencyHistogram
         Maximum = Math.Max(Maximum, duration);
     }
 
+    /// <summary>Forgets everything.</summary>
+    public void Clear()
+    {
+        Array.Clear(_buckets);
+        Count = 0;
+        Maximum = 0;
+    }
+
     /// <summary>Adds what another one counted.</summary>
     public void Add(LatencyHistogram other)
     {
@@ -36,7 +44,7 @@ public sealed class LatencyHistogram
         Maximum = Math.Max(Maximum, other.Maximum);
     }
 
-    /// <summary>The duration that so many percent do not exceed, rounded up to its bucket's end; 0 when nothing was counted.</summary>
+    /// <summary>The duration that so many percent do not exceed, rounded up to its bucket's end; 0 without any.</summary>
     /// <param name="percent">0 to 100.</param>
     public long Percentile(double percent)
     {

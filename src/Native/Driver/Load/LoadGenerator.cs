@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.ExceptionServices;
 using Ringmaster.Native.Driver.Frames;
 using Ringmaster.Native.Tap;
 
@@ -27,34 +26,9 @@ public static class LoadGenerator
         Station peer = options.Target is null
             ? new Station(_nobodysMac, NobodysIp)
             : Resolve(driver.Pairs[0], guest, Station.ToNumber(options.Target));
-        PairLoad[] loads = [.. driver.Pairs.Select(pair => PairLoad.Create(pair, options, guest, peer))];
-        ExceptionDispatchInfo? fault = null;
-        var ended = new CancellationTokenSource();
-        using CancellationTokenRegistration link = cancellation.Register(ended.Cancel);
-        Thread[] threads = [.. loads.Select(load => new Thread(() =>
-        {
-            try
-            {
-                load.Run(ended.Token);
-            }
-            catch (Exception e)
-            {
-                fault = ExceptionDispatchInfo.Capture(e);
-                ended.Cancel();
-            }
-        })
-        {
-            Name = $"load-{load.Pair.Index}",
-            IsBackground = true,
-        })];
-
-        long start = Stopwatch.GetTimestamp();
-        Array.ForEach(threads, thread => thread.Start());
-        ended.Token.WaitHandle.WaitOne(options.Duration);
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        ended.Cancel();
-        Array.ForEach(threads, thread => thread.Join());
-        fault?.Throw();
+        PairLoad[] loads = PairLoad.CreateAll(driver.Pairs, options, guest, peer);
+        using var run = new LoadRun(loads);
+        double seconds = run.Measure(options.Duration, cancellation);
         return Summarize(loads, options, seconds);
     }
 

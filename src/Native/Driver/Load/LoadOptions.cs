@@ -34,7 +34,7 @@ public sealed record LoadOptions
     public int Window { get; init; } = 32;
 
     /// <summary>Echo: how long a frame may be under way before it counts as lost.</summary>
-    public TimeSpan LostAfter { get; init; } = TimeSpan.FromMilliseconds(500);
+    public TimeSpan LostAfter { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>True: the driver's threads look for work all the time; false: they sleep when there is none.</summary>
     public bool Polling { get; init; }

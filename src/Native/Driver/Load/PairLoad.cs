@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Ringmaster.Native.Driver.Frames;
 using Ringmaster.Native.Virtio;
@@ -29,12 +30,27 @@ internal abstract class PairLoad(NetQueuePair pair, LoadOptions options)
 
     protected LoadOptions Options { get; } = options;
 
-    internal static PairLoad Create(NetQueuePair pair, LoadOptions options, Station guest, Station peer) => options.Mode switch
+    /// <summary>One load for each pair.</summary>
+    internal static PairLoad[] CreateAll(IReadOnlyList<NetQueuePair> pairs, LoadOptions options, Station guest, Station peer)
     {
-        LoadMode.Tx => new TxLoad(pair, options, guest, peer),
-        LoadMode.Rx => new RxLoad(pair, options),
-        _ => new EchoLoad(pair, options, guest, peer),
-    };
+        var all = new PairLoad[pairs.Count];
+        foreach (NetQueuePair pair in pairs)
+        {
+            all[pair.Index] = options.Mode switch
+            {
+                LoadMode.Tx => new TxLoad(pair, options, guest, peer),
+                LoadMode.Rx => new RxLoad(pair, options),
+                _ => new EchoLoad(pair, options, guest, peer, all),
+            };
+        }
+
+        return all;
+    }
+
+    /// <summary>Waits until the other side is ready, as far as that can be known.</summary>
+    internal virtual void WarmUp(CancellationToken ended)
+    {
+    }
 
     /// <summary>Works until told to end.</summary>
     internal abstract void Run(CancellationToken ended);
@@ -139,16 +155,49 @@ internal sealed class RxLoad(NetQueuePair pair, LoadOptions options) : PairLoad(
 
 /// <summary>Keeps a window of frames under way and times their return.</summary>
 /// <remarks>
-/// The payload begins with a mark (u32), the pair (u16), the sequence number (u32) and the time of sending (u64). Frames may come back
-/// on any pair; those of another pair are not counted here, so that what is counted is what this pair sent.
+/// The payload begins with a mark (u32), the pair (u16), the sequence number (u32) and the time of sending (u64). Frames
+/// may come back on another pair than they went; that one's thread hands them over.
 /// </remarks>
-internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
+internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer, PairLoad[] all)
+    : PairLoad(pair, options)
 {
     private const uint Mark = 0x524d4543;
     private const int PayloadSize = 18;
     private readonly Dictionary<uint, long> _underWay = [];
+    private readonly ConcurrentQueue<(uint Sequence, long At)> _handedOver = [];
+    private volatile bool _warm;
+    private volatile bool _through;
     private uint _sequence;
+    private uint _firstSequence;
     private long _lastReturn;
+
+    /// <summary>
+    /// Sends one frame at a time until one has come back on every pair: a back-end may well take frames before it can give any,
+    /// and what is lost that way says nothing about it.
+    /// </summary>
+    internal override void WarmUp(CancellationToken ended)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!Array.TrueForAll(all, load => ((EchoLoad)load)._warm)
+            && Stopwatch.GetElapsedTime(start) < Options.LostAfter && !ended.IsCancellationRequested)
+        {
+            if (!_warm)
+            {
+                _underWay.Clear();
+                FillWindow(1);
+            }
+
+            Pair.WaitRx(Nap);
+            Collect();
+            _warm = Received > 0;
+        }
+
+        _underWay.Clear();
+        Times.Clear();
+        Received = 0;
+        ReceivedBytes = 0;
+        _firstSequence = _sequence;
+    }
 
     internal override void Run(CancellationToken ended)
     {
@@ -157,7 +206,7 @@ internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station g
         _lastReturn = Stopwatch.GetTimestamp();
         while (!ended.IsCancellationRequested)
         {
-            int sent = FillWindow();
+            int sent = FillWindow(Options.Window);
             if (Collect() == 0 && sent == 0)
             {
                 Rest(receive: true);
@@ -165,7 +214,8 @@ internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station g
             }
         }
 
-        while (_underWay.Count > 0 && Stopwatch.GetElapsedTime(_lastReturn) < Options.LostAfter)
+        // A pair that is through itself goes on receiving for the others.
+        while (!IsThrough() || !Array.TrueForAll(all, load => ((EchoLoad)load)._through))
         {
             if (Collect() == 0)
             {
@@ -174,13 +224,15 @@ internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station g
         }
 
         Lost += _underWay.Count;
-        Sent = _sequence;
+        Sent = _sequence - _firstSequence;
     }
 
-    private int FillWindow()
+    private bool IsThrough() => _through = _underWay.Count == 0 || Stopwatch.GetElapsedTime(_lastReturn) > Options.LostAfter;
+
+    private int FillWindow(int window)
     {
         int count = 0;
-        while (_underWay.Count < Options.Window && Pair.TryRentSlot(out int slot))
+        while (_underWay.Count < window && Pair.TryRentSlot(out int slot))
         {
             long now = Stopwatch.GetTimestamp();
             Write(Pair.SlotBytes(slot), now);
@@ -226,6 +278,12 @@ internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station g
         }
 
         Pair.FlushRx();
+        while (_handedOver.TryDequeue(out (uint Sequence, long At) arrival))
+        {
+            Count(arrival.Sequence, arrival.At);
+            count++;
+        }
+
         return count;
     }
 
@@ -238,15 +296,32 @@ internal sealed class EchoLoad(NetQueuePair pair, LoadOptions options, Station g
         }
 
         ReadOnlySpan<byte> payload = frame[PacketWriter.DatagramPayload..];
-        if (frame.Length == Options.FrameSize
-            && BinaryPrimitives.ReadUInt32LittleEndian(payload) == Mark
-            && BinaryPrimitives.ReadUInt16LittleEndian(payload[4..]) == Pair.Index
-            && _underWay.Remove(BinaryPrimitives.ReadUInt32LittleEndian(payload[6..]), out long sentAt))
+        int owner = BinaryPrimitives.ReadUInt16LittleEndian(payload[4..]);
+        if (frame.Length != Options.FrameSize || BinaryPrimitives.ReadUInt32LittleEndian(payload) != Mark || owner >= all.Length)
         {
-            _lastReturn = Stopwatch.GetTimestamp();
-            Times.Record(_lastReturn - sentAt);
+            return;
+        }
+
+        uint sequence = BinaryPrimitives.ReadUInt32LittleEndian(payload[6..]);
+        long now = Stopwatch.GetTimestamp();
+        if (owner == Pair.Index)
+        {
+            Count(sequence, now);
+            return;
+        }
+
+        ((EchoLoad)all[owner])._handedOver.Enqueue((sequence, now));
+        all[owner].Pair.RxCall.Signal();
+    }
+
+    private void Count(uint sequence, long now)
+    {
+        if (_underWay.Remove(sequence, out long sentAt))
+        {
+            _lastReturn = now;
+            Times.Record(now - sentAt);
             Received++;
-            ReceivedBytes += frame.Length;
+            ReceivedBytes += Options.FrameSize;
         }
     }
 

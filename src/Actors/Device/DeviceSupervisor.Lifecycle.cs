@@ -1,0 +1,162 @@
+using Akka.Actor;
+using Akka.Event;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
+
+namespace Ringmaster.Actors.Device;
+
+/// <content>Opening, listening, and the end.</content>
+public sealed partial class DeviceSupervisor
+{
+    private void OnOpened(Opened message)
+    {
+        _host.Adopt(message);
+        _profile = message.Profile;
+        _door = message.Door;
+        _error = null;
+        _attempts = 0;
+        _pairs.Create(_cpus);
+        AwaitWorkers(OnUp);
+    }
+
+    private void OnUp()
+    {
+        string where = _settings.SocketFd is { } fd ? $"fd {fd}" : _settings.Socket;
+        _log.Info("device {Device}: up, front-ends come in at {Socket}; {Host}", Name, where, _host.Kind.Describe());
+        Context.Parent.Tell(new DeviceUp(Name));
+        Listen();
+    }
+
+    private void OnOpenFailed(OpenFailed message)
+    {
+        _error = message.Cause.Message;
+        TimeSpan delay = Backoff.Delay(_settings.Restart, ++_attempts);
+        _log.Error(
+            "device {Device}: cannot be opened: {Reason}; next attempt in {Delay} ms",
+            Name, _error, delay.TotalMilliseconds);
+        Context.Parent.Tell(new DeviceFailed(Name, _error));
+        Timers.StartSingleTimer(Retry.Instance, Retry.Instance, delay);
+        Enter(DevicePhase.Failed, Failed);
+    }
+
+    private void OnRetryOpen(Retry message)
+    {
+        Enter(DevicePhase.Opening, Opening);
+        _host.Open();
+    }
+
+    private void Listen()
+    {
+        if (_door!.Exhausted)
+        {
+            _log.Info("device {Device}: its only connection has ended", Name);
+            Enter(DevicePhase.Finished, Finished);
+            Context.Parent.Tell(new DeviceFinished(Name));
+            return;
+        }
+
+        Enter(DevicePhase.Listening, Listening);
+        _door.Await();
+    }
+
+    private void OnKnock(FrontendKnocked message)
+    {
+        try
+        {
+            if (_door!.TryAccept() is not { } socket)
+            {
+                Listen();
+                return;
+            }
+
+            Serve(socket);
+        }
+        catch (LinuxException e)
+        {
+            _log.Warning("device {Device}: a front-end could not be let in: {Reason}", Name, e.Message);
+            Timers.StartSingleTimer(Retry.Instance, Retry.Instance, _settings.Restart.MinBackoff);
+        }
+    }
+
+    private void OnRetryAccept(Retry message) => Listen();
+
+    private void Serve(OwnedFd socket)
+    {
+        IActorRef self = Self;
+        long number = _sessions + 1;
+        SessionState state = VhostUserSession.Begin(_profile!);
+        _session = FrontendSession.Open(number, state, socket, _parts.Loop, e => self.Tell(new FrontendEvent(number, e)));
+        _sessions = number;
+        _negotiated = false;
+        _refusals = 0;
+        _log.Info("device {Device}: front-end connected, session {Session}", Name, number);
+        ReceiveNext();
+    }
+
+    private void OnStopDevice(StopDevice message)
+    {
+        bool opening = _phase == DevicePhase.Opening && _door is null;
+        _log.Info("device {Device}: stopping", Name);
+        _onQuiet = null;
+        Enter(DevicePhase.Stopping, Stopping);
+        Timers.Cancel(Retry.Instance);
+        Timers.StartSingleTimer(StopTimedOut.Instance, StopTimedOut.Instance, StopTimeout);
+        _door?.Dispose();
+        _session?.End();
+        _pairs.End();
+        if (!opening)
+        {
+            ReleaseWhenEnded();
+        }
+    }
+
+    private void OnOpenedTooLate(Opened message)
+    {
+        message.Door.Dispose();
+        _host.Adopt(message);
+        ReleaseWhenEnded();
+    }
+
+    private void OnOpenFailedTooLate(OpenFailed message) => ReleaseWhenEnded();
+
+    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Maps);
+
+    private void OnPairEnded(Terminated message)
+    {
+        _pairs.OnEnded(message.ActorRef);
+        ReleaseWhenEnded();
+    }
+
+    private void ReleaseWhenEnded()
+    {
+        if (_pairs.Ended)
+        {
+            Release();
+        }
+    }
+
+    private void OnStopTimedOut(StopTimedOut message)
+    {
+        _log.Warning("device {Device}: some worker does not end; it keeps what it uses", Name);
+        Release();
+    }
+
+    private void Release()
+    {
+        Timers.Cancel(StopTimedOut.Instance);
+        Task<HostReleased> released = _host.Release(_session);
+        _session = null;
+        released.PipeTo(Self, failure: e => new HostReleased(e.GetBaseException()));
+    }
+
+    private void OnHostReleased(HostReleased message)
+    {
+        if (message.Cause is { } cause)
+        {
+            _log.Warning("device {Device}: could not be closed cleanly: {Reason}", Name, cause.Message);
+        }
+
+        _log.Info("device {Device}: down", Name);
+        Context.Stop(Self);
+    }
+}

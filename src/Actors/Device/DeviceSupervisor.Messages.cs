@@ -1,0 +1,171 @@
+using System.Collections.Immutable;
+using Akka.Event;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Device;
+
+/// <content>The way of a message, from the socket to the workers and back, and the end of a session.</content>
+public sealed partial class DeviceSupervisor
+{
+    private void ReceiveNext()
+    {
+        Enter(DevicePhase.Serving, Serving);
+        _session!.ReceiveNext();
+    }
+
+    private void OnFrontendEvent(FrontendEvent message)
+    {
+        switch (message.Event)
+        {
+            case MessageReceived received:
+                OnMessage(received.Message);
+                break;
+            case ConnectionClosed closed:
+                EndSession(closed.Reason);
+                break;
+        }
+    }
+
+    private void OnMessage(VhostUserMessage message)
+    {
+        _log.Debug("device {Device}: front-end sent {Message}", Name, message);
+        PendingStep step = _session!.Begin(message);
+        if (step.Outcome.Refusal is not null)
+        {
+            Refuse(step.Outcome);
+            return;
+        }
+
+        foreach (int ring in step.StartedRings)
+        {
+            _pairs.Revive(ring / 2);
+        }
+
+        DeviceDemand demand = DemandOfHost(step.Next);
+        if (step.ChangesMaps || _host.DiffersFrom(demand))
+        {
+            Enter(DevicePhase.Serving, Preparing);
+            _host.Prepare(step, demand);
+            return;
+        }
+
+        Commit(step, _session.Maps);
+    }
+
+    private void OnPrepared(Prepared message) => Commit(message.Step, message.Maps);
+
+    private void OnPrepareFailed(PrepareFailed message)
+    {
+        if (message.Cause is not (GuestMemoryException or IOException))
+        {
+            _log.Error(message.Cause, "device {Device}: a message could not be carried out", Name);
+        }
+
+        _host.Doubt();
+        Refuse(VhostUserSession.Refuse(_session!.State, message.Step.Message, message.Cause.Message));
+        RefreshHost();
+    }
+
+    private void Refuse(SessionStep refusal)
+    {
+        LogRefusal(refusal.Refusal!);
+        AfterReply(_session!.Refuse(refusal));
+    }
+
+    private void Commit(PendingStep step, GuestMaps maps)
+    {
+        ImmutableArray<int> started = step.StartedRings;
+        _session!.Commit(maps);
+        LogNegotiated(started);
+        _pairs.StartAnew(started);
+        _pairs.ReconcileAll();
+        foreach (Announce announce in step.Announcements)
+        {
+            _log.Info("device {Device}: announces {Mac}", Name, announce.Mac);
+            _pairs.PostToFirst(new SendFrame(_host.Kind.Announcement(announce.Mac)));
+        }
+
+        RefreshHost();
+        AwaitWorkers(() => AfterReply(_session.Finish()));
+    }
+
+    private void AfterReply(IoResult sent)
+    {
+        if (sent.Ok)
+        {
+            ReceiveNext();
+        }
+        else
+        {
+            EndSession($"the reply could not be sent: {sent}");
+        }
+    }
+
+    private void EndSession(string? reason)
+    {
+        _log.Info(
+            "device {Device}: front-end gone, session {Session}: {Reason}",
+            Name, _session!.Number, reason ?? "it closed the connection");
+        _session.End();
+        _phase = DevicePhase.Closing;
+        _pairs.ReconcileAll();
+        AwaitWorkers(ReleaseSession);
+    }
+
+    private void ReleaseSession()
+    {
+        _session!.Dispose();
+        _session = null;
+        if (!_host.DiffersFrom(DeviceDemand.None))
+        {
+            Listen();
+            return;
+        }
+
+        Enter(DevicePhase.Closing, Closing);
+        _host.Change(DeviceDemand.None);
+    }
+
+    private void OnHostQuiet(HostChanged message) => Listen();
+
+    /// <summary>The interface was removed under our feet, for one: everything is opened anew.</summary>
+    private void OnHostLost(HostChangeFailed message) => throw new DeviceLostException(Name, message.Cause);
+
+    /// <summary>A front-end must not be able to fill the log.</summary>
+    private void LogRefusal(string refusal)
+    {
+        if (++_refusals <= LoggedRefusals)
+        {
+            _log.Warning("device {Device}: {Refusal}", Name, refusal);
+        }
+        else
+        {
+            _log.Debug("device {Device}: {Refusal}", Name, refusal);
+        }
+
+        if (_refusals == LoggedRefusals)
+        {
+            _log.Warning("device {Device}: further refusals of session {Session} are logged as debug only", Name, _sessions);
+        }
+    }
+
+    private void LogNegotiated(ImmutableArray<int> started)
+    {
+        if (started.IsEmpty || _negotiated)
+        {
+            return;
+        }
+
+        _negotiated = true;
+        SessionState state = _session!.State;
+        _log.Info(
+            "device {Device}: front-end negotiated {Features}; protocol features {ProtocolFeatures}; {Regions} memory regions",
+            Name, state.Features, state.ProtocolFeatures, state.Regions.Length);
+    }
+
+    private static void DropFrontendEvent(FrontendEvent message) => (message.Event as MessageReceived)?.Message.Dispose();
+}

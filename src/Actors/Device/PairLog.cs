@@ -1,0 +1,79 @@
+using Akka.Event;
+using Ringmaster.Native.Worker;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>What an operator reads of queue pairs: device and pair are in every line.</summary>
+internal sealed class PairLog(ILoggingAdapter log, string device)
+{
+    internal void WorkerRuns(WorkerPair pair, WorkerStarted started)
+    {
+        string verb = pair.Generation == 1 ? "started" : "restarted";
+        string cpu = pair.Cpu is { } number ? $"CPU {number}" : "not pinned";
+        log.Info(
+            "device {Device} pair {Pair}: worker {Verb}, generation {Generation}, {Cpu}, {Engine}",
+            device, pair.Index, verb, pair.Generation, cpu, started.Engine);
+        if (started.Fallback is { } reason)
+        {
+            log.Info("device {Device} pair {Pair}: io_uring is not to be had: {Reason}", device, pair.Index, reason);
+        }
+    }
+
+    internal void WorkerFailed(WorkerPair pair, string reason, int allowed) => log.Warning(
+        "device {Device} pair {Pair}: worker failed: {Reason}; restart {Restart} of {Allowed} in {Delay} ms",
+        device, pair.Index, reason, pair.Budget.Spent, allowed, pair.StartDelay.TotalMilliseconds);
+
+    internal void WorkerSilent(WorkerPair pair) => log.Error(
+        "device {Device} pair {Pair}: {Reason}; it is replaced when its thread has ended",
+        device, pair.Index, pair.LastFailure);
+
+    internal void PairGivenUp(WorkerPair pair) => log.Error(
+        "device {Device} pair {Pair}: given up until the front-end starts it again after {Failures} failures: {Reason}",
+        device, pair.Index, pair.Failures, pair.LastFailure);
+
+    internal void FreshChance(WorkerPair pair) =>
+        log.Info("device {Device} pair {Pair}: gets a fresh chance", device, pair.Index);
+
+    internal void CommandRefused(WorkerPair pair, CommandRefused refused) =>
+        log.Warning("device {Device} pair {Pair}: {Reason}", device, pair.Index, refused.Reason);
+
+    internal void RingStopped(WorkerPair pair, RingStopped stopped) => log.Info(
+        "device {Device} pair {Pair}: {Ring} queue stopped at {Base}",
+        device, pair.Index, stopped.Side, stopped.Base);
+
+    internal void RingGivenUp(WorkerPair pair, RingBroken broken) => log.Warning(
+        "device {Device} pair {Pair}: {Ring} queue given up until the front-end starts it again: {Reason}",
+        device, pair.Index, broken.Side, broken.Reason);
+
+    internal void Told(WorkerPair pair, IEnumerable<WorkerCommand> commands)
+    {
+        foreach (WorkerCommand command in commands)
+        {
+            Told(pair, command);
+        }
+    }
+
+    private static string StateOf(RingPlan plan) => plan.Enabled ? "enabled" : "disabled";
+
+    private void Told(WorkerPair pair, WorkerCommand command)
+    {
+        switch (command)
+        {
+            case StartRing start:
+                log.Info(
+                    "device {Device} pair {Pair}: {Ring} queue started, {Size} descriptors, {State}",
+                    device, pair.Index, start.Side, start.Plan.Size, StateOf(start.Plan));
+                break;
+            case UpdateRing update:
+                log.Debug(
+                    "device {Device} pair {Pair}: {Ring} queue changed, {State}",
+                    device, pair.Index, update.Side, StateOf(update.Plan));
+                break;
+            case ReplaceMemory replace:
+                log.Debug(
+                    "device {Device} pair {Pair}: {Regions} regions of memory",
+                    device, pair.Index, replace.Memory.Regions.Count);
+                break;
+        }
+    }
+}

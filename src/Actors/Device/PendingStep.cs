@@ -1,0 +1,105 @@
+using System.Collections.Immutable;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>One message on its way through a <see cref="FrontendSession"/>.</summary>
+internal sealed class PendingStep
+{
+    private readonly SessionState _old;
+    private readonly GuestMaps _oldMaps;
+    private readonly SessionStep _outcome;
+
+    internal PendingStep(SessionState state, GuestMaps maps, VhostUserMessage message)
+    {
+        _old = state;
+        _oldMaps = maps;
+        Message = message;
+        _outcome = VhostUserSession.Step(state, message);
+        Next = _outcome.Next;
+    }
+
+    /// <summary>What was sent; disposed, but its header and payload can be read.</summary>
+    internal VhostUserMessage Message { get; }
+
+    /// <summary>What the session says to it; its state may be out of date, see <see cref="Next"/>.</summary>
+    internal SessionStep Outcome => _outcome;
+
+    /// <summary>The state to go on with, with what workers have reported meanwhile.</summary>
+    internal SessionState Next { get; set; }
+
+    internal Reply Reply => _outcome.Reply;
+
+    internal bool Committed { get; set; }
+
+    /// <summary>True when guest memory or the log changes.</summary>
+    internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
+
+    /// <summary>The addresses to announce.</summary>
+    internal IEnumerable<Announce> Announcements => _outcome.Effects.OfType<Announce>();
+
+    /// <summary>
+    /// The rings that this message starts: those that could not run before and now can, and one that is given a kick. Each is a
+    /// fresh start also for a ring or a pair that was given up.
+    /// </summary>
+    internal ImmutableArray<int> StartedRings => [.. Enumerable.Range(0, Next.Rings.Length).Where(IsStarted)];
+
+    /// <summary>Carries out what the message does to memory and log. May block.</summary>
+    /// <returns>The maps to go on with: the old ones, or new ones whose references are the caller's.</returns>
+    /// <exception cref="GuestMemoryException">A region or the log cannot be used; nothing stays mapped.</exception>
+    internal GuestMaps Map()
+    {
+        // No message has more than one of these.
+        return _outcome.Effects.SingleOrDefault(IsMapping) switch
+        {
+            MapMemory map => _oldMaps with { Memory = GuestMemory.Map(map.Regions) },
+            AddRegion add => _oldMaps with { Memory = _oldMaps.Memory.Add(add.Layout, add.File) },
+            RemoveRegion remove => _oldMaps with { Memory = _oldMaps.Memory.Remove(remove.Layout) },
+            MapLog log => _oldMaps with { Log = DirtyLog.Map(log.Size, log.Offset, log.File) },
+            _ => _oldMaps,
+        };
+    }
+
+    /// <summary>Takes back what <see cref="Map"/> gave.</summary>
+    internal void Unmap(GuestMaps maps) => maps.ReleaseAllBut(_oldMaps);
+
+    /// <summary>The step was done: closes and releases what the new state has no use for.</summary>
+    internal void CloseWhatIsNotIn(SessionState state, GuestMaps maps)
+    {
+        CloseEffects();
+        foreach (OwnedFd fd in _old.FdsNotIn(state))
+        {
+            fd.Dispose();
+        }
+
+        _oldMaps.ReleaseAllBut(maps);
+    }
+
+    /// <summary>The step was not done: closes what it brought.</summary>
+    internal void CloseWhatWasNotTaken(SessionState state)
+    {
+        CloseEffects();
+        foreach (OwnedFd fd in _outcome.Next.FdsNotIn(state))
+        {
+            fd.Dispose();
+        }
+    }
+
+    private static bool IsMapping(SessionEffect effect) => effect is MapMemory or AddRegion or RemoveRegion or MapLog;
+
+    private bool IsStarted(int ring) => Next.PlanOf(ring) is not null && (IsKickOf(ring) || _old.PlanOf(ring) is null);
+
+    private bool IsKickOf(int ring) =>
+        Message.Code == RequestCode.SetVringKick && VringFd.TryRead(Message.Payload.Span, out VringFd kick) && kick.Index == ring;
+
+    private void CloseEffects()
+    {
+        foreach (SessionEffect effect in _outcome.Effects)
+        {
+            effect.Dispose();
+        }
+    }
+}
