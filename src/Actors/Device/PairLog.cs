@@ -6,6 +6,8 @@ namespace Ringmaster.Actors.Device;
 /// <summary>What an operator reads of queue pairs: device and pair are in every line.</summary>
 internal sealed class PairLog(ILoggingAdapter log, string device)
 {
+    private readonly Dictionary<(int Pair, RingSide Side), bool> _enabled = [];
+
     internal void WorkerRuns(WorkerPair pair, WorkerStarted started)
     {
         string verb = pair.Generation == 1 ? "started" : "restarted";
@@ -60,20 +62,35 @@ internal sealed class PairLog(ILoggingAdapter log, string device)
         switch (command)
         {
             case StartRing start:
+                _enabled[(pair.Index, start.Side)] = start.Plan.Enabled;
                 log.Info(
                     "device {Device} pair {Pair}: {Ring} queue started, {Size} descriptors, {State}",
                     device, pair.Index, start.Side, start.Plan.Size, StateOf(start.Plan));
                 break;
             case UpdateRing update:
-                log.Debug(
-                    "device {Device} pair {Pair}: {Ring} queue changed, {State}",
-                    device, pair.Index, update.Side, StateOf(update.Plan));
+                Changed(pair, update);
                 break;
             case ReplaceMemory replace:
                 log.Debug(
                     "device {Device} pair {Pair}: {Regions} regions of memory",
                     device, pair.Index, replace.Memory.Regions.Count);
                 break;
+        }
+    }
+
+    /// <summary>Other changes than on and off are many: a guest that masks interrupts changes the call fd each time.</summary>
+    private void Changed(WorkerPair pair, UpdateRing update)
+    {
+        const string Line = "device {Device} pair {Pair}: {Ring} queue changed, {State}";
+        bool switched = _enabled[(pair.Index, update.Side)] != update.Plan.Enabled;
+        _enabled[(pair.Index, update.Side)] = update.Plan.Enabled;
+        if (switched)
+        {
+            log.Info(Line, device, pair.Index, update.Side, StateOf(update.Plan));
+        }
+        else
+        {
+            log.Debug(Line, device, pair.Index, update.Side, StateOf(update.Plan));
         }
     }
 }

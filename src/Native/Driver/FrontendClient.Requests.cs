@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
-using Ringmaster.Native.Virtio;
 using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Driver;
 

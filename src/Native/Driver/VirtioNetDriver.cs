@@ -1,6 +1,6 @@
 using Ringmaster.Native.Linux;
-using Ringmaster.Native.Virtio;
 using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Driver;
 

@@ -39,8 +39,8 @@ public sealed class WorkerPairSpec : IDisposable
     public void A_change_of_a_running_ring_leaves_its_index_alone()
     {
         Tell(_memory, Plan() with { Base = 5 }, null);
-        WorkerCommand command = Assert.Single(_pair.Reconcile(new PairDemand(new GuestMaps(_memory, null), null, Plan() with { Base = 9, Enabled = false }, null)));
-        RingPlan plan = Assert.IsType<UpdateRing>(command).Plan;
+        var demand = new PairDemand(new GuestMaps(_memory, null), null, Plan() with { Base = 9, Enabled = false }, null);
+        RingPlan plan = Assert.IsType<UpdateRing>(Assert.Single(_pair.Reconcile(demand))).Plan;
         Assert.Equal((5u, false), (plan.Base, plan.Enabled));
         Assert.Empty(Tell(_memory, Plan() with { Base = 11, Enabled = false }, null));
     }
