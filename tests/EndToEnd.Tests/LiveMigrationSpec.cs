@@ -32,16 +32,14 @@ public sealed class LiveMigrationSpec : IAsyncLifetime
         _folder.Dispose();
     }
 
-    [SkippableTheory]
-    [InlineData("off")]
-    [InlineData("on")]
-    public async Task A_guest_migrates_there_and_back_and_its_TCP_stream_arrives_whole(string packed)
+    [SkippableFact]
+    public async Task A_guest_migrates_there_and_back_and_its_TCP_stream_arrives_whole()
     {
         RequirePrograms();
         (TestNamespace left, TestNamespace right) = await JoinedNetworksAsync();
         IBackend first = await BackendAsync(left);
         IBackend second = await BackendAsync(right);
-        string[] properties = [$"packed={packed}"];
+        string[] properties = [];
         QemuGuest guest = await QemuAsync(first, new QemuOptions { Monitor = _folder["m0"], DeviceProperties = properties });
         await ConfigureAsync(guest);
         using TcpListener listener = left.Inside(() => Listen());
@@ -132,7 +130,9 @@ public sealed class LiveMigrationSpec : IAsyncLifetime
         using QemuMonitor source = await QemuMonitor.ConnectAsync(_folder[from]);
         QemuGuest target = await QemuAsync(to, new QemuOptions
         {
-            Monitor = _folder[monitor], Incoming = socket, DeviceProperties = properties,
+            Monitor = _folder[monitor],
+            Incoming = socket,
+            DeviceProperties = properties,
         });
         await Eventually.EqualAsync(true, () => File.Exists(socket), Timeout);
         await source.RunAsync("migrate", new { uri = "unix:" + socket });
