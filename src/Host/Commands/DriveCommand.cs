@@ -16,7 +16,7 @@ namespace Ringmaster.Host.Commands;
 internal sealed class DriveCommand
 {
     private const int MaxPairs = 128;
-    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     private readonly Option<string> _socket = new("--socket")
     {
@@ -99,7 +99,7 @@ internal sealed class DriveCommand
         try
         {
             string path = parsed.GetRequiredValue(_socket);
-            using VirtioNetDriver driver = VirtioNetDriver.Start(FrontendClient.Connect(path, _patience), DriverOptions(parsed));
+            using VirtioNetDriver driver = VirtioNetDriver.Start(FrontendClient.Connect(path, Patience), DriverOptions(parsed));
             LoadResult result = LoadGenerator.Run(driver, Load(parsed), interrupted.Token);
             Console.Out.WriteLine(parsed.GetValue(_json) ? DriveReport.Json(driver, result) : DriveReport.Text(driver, result));
             return ExitCode.Success;

@@ -10,7 +10,7 @@ namespace Ringmaster.Host.Commands;
 /// <summary>What <c>ringmaster drive</c> prints.</summary>
 internal static class DriveReport
 {
-    private static readonly JsonSerializerOptions _indented = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     /// <summary>For people.</summary>
     internal static string Text(VirtioNetDriver driver, LoadResult result)
@@ -72,7 +72,7 @@ internal static class DriveReport
             };
         }
 
-        return json.ToJsonString(_indented);
+        return json.ToJsonString(Indented);
     }
 
     private static string Name(LoadMode mode) => mode switch

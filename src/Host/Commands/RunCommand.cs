@@ -5,6 +5,7 @@ using Ringmaster.Actors.Backend;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Host.Configuration;
 using Ringmaster.Host.Logging;
+using Ringmaster.Native.Memory;
 using Serilog;
 
 namespace Ringmaster.Host.Commands;
@@ -43,6 +44,11 @@ internal static class RunCommand
     private static async Task<int> ServeAsync(BackendSettings settings, Func<BackendSettings> load, Signals signals)
     {
         Log.Information("ringmaster {Version}: configured devices: {Devices}", Product.Version, NamesOf(settings));
+        if (GuestMemory.GuardProblem is { } problem)
+        {
+            Log.Warning("memory that a front-end takes away while its rings run would end this process: {Reason}", problem);
+        }
+
         SocketDirectories.Make(settings.Devices);
         try
         {

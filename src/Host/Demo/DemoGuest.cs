@@ -26,8 +26,8 @@ internal sealed class DemoGuest : IDisposable
     internal const int Pings = 5;
 
     private const ushort PingId = 0x726d;
-    private static readonly TimeSpan _again = TimeSpan.FromMilliseconds(200);
-    private static readonly TimeSpan _tick = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
     private readonly VirtioNetDriver _driver;
     private readonly Station _guest;
     private readonly uint _hostIp;
@@ -90,7 +90,7 @@ internal sealed class DemoGuest : IDisposable
             {
                 if (!Turn())
                 {
-                    _driver.WaitRx(_tick);
+                    _driver.WaitRx(Tick);
                 }
             }
         }
@@ -159,7 +159,7 @@ internal sealed class DemoGuest : IDisposable
 
     private void AskHost()
     {
-        bool due = Stopwatch.GetElapsedTime(_lastAsked) > _again;
+        bool due = Stopwatch.GetElapsedTime(_lastAsked) > Again;
         if (!due || (Host is not null && PingsAnswered == Pings))
         {
             return;

@@ -21,9 +21,9 @@ internal sealed class DemoStage : IAsyncDisposable
     private const int QueueSize = 1024;
 
     // TEST-NET-1 (RFC 5737): may be on any machine without a clash.
-    private static readonly IPAddress _hostAddress = IPAddress.Parse("192.0.2.1");
-    private static readonly IPAddress _guestAddress = IPAddress.Parse("192.0.2.2");
-    private static readonly MacAddress _guestMac = MacAddress.Parse("02:72:6d:00:00:02");
+    private static readonly IPAddress HostAddress = IPAddress.Parse("192.0.2.1");
+    private static readonly IPAddress GuestAddress = IPAddress.Parse("192.0.2.2");
+    private static readonly MacAddress GuestMac = MacAddress.Parse("02:72:6d:00:00:02");
 
     private readonly string _directory;
 
@@ -35,8 +35,8 @@ internal sealed class DemoStage : IAsyncDisposable
         Driver = VirtioNetDriver.Start(
             FrontendClient.Connect(SocketIn(directory), TimeSpan.FromSeconds(2)),
             new VirtioNetOptions { Pairs = Pairs, QueueSize = QueueSize });
-        Guest = new DemoGuest(Driver, new Station(_guestMac, Station.ToNumber(_guestAddress)), Station.ToNumber(_hostAddress));
-        Hosts = [.. Enumerable.Range(0, Pairs).Select(pair => new DemoHost(network, _hostAddress, pair))];
+        Guest = new DemoGuest(Driver, new Station(GuestMac, Station.ToNumber(GuestAddress)), Station.ToNumber(HostAddress));
+        Hosts = [.. Enumerable.Range(0, Pairs).Select(pair => new DemoHost(network, HostAddress, pair))];
         Guest.Start();
     }
 
@@ -97,10 +97,10 @@ internal sealed class DemoStage : IAsyncDisposable
     {
         Config config = ConfigurationLoader.Load([], [
             $"ringmaster.devices.{Device}.socket={SocketIn(directory)}",
-            $"ringmaster.devices.{Device}.mac={_guestMac}",
+            $"ringmaster.devices.{Device}.mac={GuestMac}",
             $"ringmaster.devices.{Device}.queue-pairs={Pairs}",
             $"ringmaster.devices.{Device}.tap.name=rm-demo",
-            $"ringmaster.devices.{Device}.tap.address=[\"{_hostAddress}/24\"]",
+            $"ringmaster.devices.{Device}.tap.address=[\"{HostAddress}/24\"]",
             $"ringmaster.devices.{Device}.tap.netns={network.Path}",
         ]);
         BackendSettings settings = BackendSettings.Load(config);

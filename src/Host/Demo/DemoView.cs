@@ -8,8 +8,8 @@ internal sealed class DemoView
 {
     // Where nobody looks at a screen, nothing is wrapped.
     private const int NoWrap = 1000;
-    private static readonly TimeSpan _refresh = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan _lineEvery = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Refresh = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LineEvery = TimeSpan.FromSeconds(1);
 
     private readonly IAnsiConsole _console;
     private readonly bool _live;
@@ -43,7 +43,7 @@ internal sealed class DemoView
         {
             while (!until.IsCompleted)
             {
-                await Task.WhenAny(until, Task.Delay(_refresh));
+                await Task.WhenAny(until, Task.Delay(Refresh));
                 DemoSnapshot now = await DemoSnapshot.TakeAsync(stage);
                 live.UpdateTarget(Table(before, now));
                 before = now;
@@ -72,7 +72,7 @@ internal sealed class DemoView
         DemoSnapshot before = await DemoSnapshot.TakeAsync(stage);
         while (!until.IsCompleted)
         {
-            await Task.WhenAny(until, Task.Delay(_lineEvery));
+            await Task.WhenAny(until, Task.Delay(LineEvery));
             DemoSnapshot now = await DemoSnapshot.TakeAsync(stage);
             foreach (string[] row in Rows(before, now))
             {

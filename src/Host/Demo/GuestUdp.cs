@@ -16,7 +16,7 @@ internal sealed class GuestUdp(NetQueuePair pair, Station guest, Station host, u
 
     private const int Window = 16;
     private const int LargestPayload = 1472;
-    private static readonly TimeSpan _lostAfter = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LostAfter = TimeSpan.FromSeconds(2);
     private readonly Dictionary<long, long> _underWay = [];
     private long _number;
     private bool _closing;
@@ -95,7 +95,7 @@ internal sealed class GuestUdp(NetQueuePair pair, Station guest, Station host, u
     {
         foreach ((long number, long sent) in _underWay)
         {
-            if (Stopwatch.GetElapsedTime(sent) > _lostAfter)
+            if (Stopwatch.GetElapsedTime(sent) > LostAfter)
             {
                 _underWay.Remove(number);
                 Lost++;

@@ -5,14 +5,14 @@ internal static class Pattern
 {
     // A prime, so that no frame boundary repeats where the pattern does.
     private const int Period = 65521;
-    private static readonly byte[] _bytes = Make();
+    private static readonly byte[] Bytes = Make();
 
     /// <summary>Fills in the bytes from a position on.</summary>
     internal static void Write(Span<byte> room, long position)
     {
         while (!room.IsEmpty)
         {
-            ReadOnlySpan<byte> from = _bytes.AsSpan((int)(position % Period));
+            ReadOnlySpan<byte> from = Bytes.AsSpan((int)(position % Period));
             int length = Math.Min(from.Length, room.Length);
             from[..length].CopyTo(room);
             room = room[length..];
@@ -25,7 +25,7 @@ internal static class Pattern
     {
         while (!bytes.IsEmpty)
         {
-            ReadOnlySpan<byte> expected = _bytes.AsSpan((int)(position % Period));
+            ReadOnlySpan<byte> expected = Bytes.AsSpan((int)(position % Period));
             int length = Math.Min(expected.Length, bytes.Length);
             if (!expected[..length].SequenceEqual(bytes[..length]))
             {

@@ -68,11 +68,11 @@ public static class PacketWriter
     internal const byte ProtocolTcp = 6;
     internal const byte ProtocolUdp = 17;
     private const byte EchoRequest = 8;
-    private static readonly MacAddress _broadcast = new([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    private static readonly MacAddress Broadcast = new([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
 
     /// <summary>Asks who has an IPv4 address.</summary>
     /// <returns>Bytes of the frame.</returns>
-    public static int ArpRequest(Span<byte> frame, Station from, uint wanted) => Arp(frame, 1, from, _broadcast, default, wanted);
+    public static int ArpRequest(Span<byte> frame, Station from, uint wanted) => Arp(frame, 1, from, Broadcast, default, wanted);
 
     /// <summary>Answers an ARP request.</summary>
     /// <returns>Bytes of the frame.</returns>

@@ -7,9 +7,9 @@ namespace Ringmaster.Native.Driver.Load;
 /// <summary>Moves frames over all pairs of a driver, one thread for each, and measures.</summary>
 public static class LoadGenerator
 {
-    private static readonly TimeSpan _arpTimeout = TimeSpan.FromSeconds(2);
-    private static readonly MacAddress _guestMac = new([0x02, 0x72, 0x6d, 0, 0, 0x01]);
-    private static readonly MacAddress _nobodysMac = new([0x02, 0x72, 0x6d, 0, 0, 0xff]);
+    private static readonly TimeSpan ArpTimeout = TimeSpan.FromSeconds(2);
+    private static readonly MacAddress GuestMac = new([0x02, 0x72, 0x6d, 0, 0, 0x01]);
+    private static readonly MacAddress NobodysMac = new([0x02, 0x72, 0x6d, 0, 0, 0xff]);
 
     // TEST-NET-1 (RFC 5737): addresses that belong to nobody.
     private const uint NobodysIp = 0xc0000201;
@@ -24,7 +24,7 @@ public static class LoadGenerator
     {
         var guest = new Station(Mac(driver), options.Source is null ? NobodysIp + 1 : Station.ToNumber(options.Source));
         Station peer = options.Target is null
-            ? new Station(_nobodysMac, NobodysIp)
+            ? new Station(NobodysMac, NobodysIp)
             : Resolve(driver.Pairs[0], guest, Station.ToNumber(options.Target));
         PairLoad[] loads = PairLoad.CreateAll(driver.Pairs, options, guest, peer);
         using var run = new LoadRun(loads);
@@ -64,14 +64,14 @@ public static class LoadGenerator
     }
 
     private static MacAddress Mac(VirtioNetDriver driver) =>
-        driver.ReadMac() is { Length: MacAddress.Size } bytes ? new MacAddress(bytes) : _guestMac;
+        driver.ReadMac() is { Length: MacAddress.Size } bytes ? new MacAddress(bytes) : GuestMac;
 
     private static Station Resolve(NetQueuePair pair, Station guest, uint wanted)
     {
         byte[] request = new byte[PacketWriter.ArpFrameSize];
         PacketWriter.ArpRequest(request, guest, wanted);
         long start = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(start) < _arpTimeout)
+        while (Stopwatch.GetElapsedTime(start) < ArpTimeout)
         {
             pair.TrySend(request);
             pair.FlushTx();
