@@ -10,8 +10,8 @@ namespace Ringmaster.EndToEnd.Tests;
 public abstract partial class GuestChecks(ServedGuest served)
 {
     /// <summary>
-    /// An emulated guest moves some hundred Mbit/s where it has a core of its own. Far less than that on a busy machine is no fault;
-    /// a stream that stalls and lives on retransmissions stays below this.
+    /// An emulated guest moves some hundred Mbit/s where it has a core of its own. Far less than that on a busy machine
+    /// is no fault; a stream that stalls and lives on retransmissions stays below this.
     /// </summary>
     private const double LeastBitsPerSecond = 10e6;
     private static readonly TimeSpan PingTimeout = TimeSpan.FromSeconds(3);
@@ -99,7 +99,8 @@ public abstract partial class GuestChecks(ServedGuest served)
         Backends.SkipForDpdk("testpmd's forwarding drops offloads");
         QemuGuest guest = await served.GuestAsync();
         string features = await guest.MustRunAsync("ethtool -k eth0");
-        foreach (string feature in new[] { "rx-checksumming", "tx-checksumming", "tcp-segmentation-offload", "tx-tcp6-segmentation" })
+        string[] wanted = ["rx-checksumming", "tx-checksumming", "tcp-segmentation-offload", "tx-tcp6-segmentation"];
+        foreach (string feature in wanted)
         {
             Assert.Matches($@"(?m)^\s*{feature}: on", features);
         }

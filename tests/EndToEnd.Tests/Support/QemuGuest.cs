@@ -8,7 +8,7 @@ internal sealed record QemuOptions
 {
     internal int Queues { get; init; } = 2;
 
-    /// <summary>Further properties of virtio-net-pci, such as <c>packed=on</c>, <c>mrg_rxbuf=off</c>, <c>host_mtu=9000</c>.</summary>
+    /// <summary>Further properties of virtio-net-pci: <c>packed=on</c>, <c>mrg_rxbuf=off</c>, <c>host_mtu=9000</c>.</summary>
     internal IReadOnlyList<string> DeviceProperties { get; init; } = [];
 
     /// <summary>Connect again, every second, when the back-end goes away.</summary>
@@ -29,8 +29,8 @@ internal sealed record GuestAnswer(int ExitCode, string Output);
 /// shell is reached over the second serial line (<c>guest-init.sh</c>).
 /// </summary>
 /// <remarks>
-/// QEMU 7.2 crashes with vhost-user, emulation and MSI-X together (in msix_set_vector_notifiers), hence <c>vectors=0</c>. On a busy
-/// machine the emulated timer can look broken to the kernel, hence <c>no_timer_check</c>.
+/// QEMU 7.2 crashes with vhost-user, emulation and MSI-X together (in msix_set_vector_notifiers), hence <c>vectors=0</c>.
+/// On a busy machine the emulated timer can look broken to the kernel, hence <c>no_timer_check</c>.
 /// </remarks>
 internal sealed class QemuGuest : IAsyncDisposable
 {

@@ -8,6 +8,7 @@ public abstract class ServedGuest : IAsyncLifetime
 {
     internal const string HostAddress = "10.77.0.1";
     internal const string GuestAddress = "10.77.0.2";
+    internal const string HostMac = "02:00:00:00:77:01";
     internal const string HostAddress6 = "fd77::1";
     internal const string GuestAddress6 = "fd77::2";
 
@@ -62,6 +63,7 @@ public abstract class ServedGuest : IAsyncLifetime
             {
                 QueuePairs = Card.Queues,
                 Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
+                HostMac = HostMac,
                 Mtu = Mtu == 1500 ? null : Mtu,
             });
         _guest = await QemuGuest.BootAsync(_backend, Card);
