@@ -1,4 +1,6 @@
 using System.Globalization;
+using Ringmaster.Actors.Device;
+using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Host.Demo;
 
@@ -51,7 +53,8 @@ internal static class DemoChecks
             guest.Fault?.Message ?? Text($"{returned:N0} chains came back, {open} transmits are still out"));
     }
 
-    internal static IEnumerable<DemoCheck> OfFailure(DemoGuest guest, WorkerFailure failure, int failedPair)
+    internal static IEnumerable<DemoCheck> OfFailure(
+        DemoGuest guest, IReadOnlyList<WorkerHandle> workers, WorkerFailure failure, int failedPair)
     {
         yield return new DemoCheck(
             Text($"the worker of pair {failedPair} was restarted"),
@@ -59,15 +62,14 @@ internal static class DemoChecks
             failure.BackAfter is { } after
                 ? Text($"traffic was back after {after.TotalMilliseconds:F0} ms, over worker #{failure.NextGeneration}")
                 : "no traffic came back");
-        for (int pair = 0; pair < guest.Udp.Count; pair++)
+        foreach (WorkerHandle worker in workers.Where(worker => worker.Pair != failedPair))
         {
-            if (pair != failedPair)
-            {
-                yield return new DemoCheck(
-                    Text($"pair {pair} did not notice"),
-                    guest.Udp[pair].Lost == 0 && guest.Tcp[pair].Retransmissions == 0,
-                    Text($"{guest.Udp[pair].Lost} datagrams lost, {guest.Tcp[pair].Retransmissions} TCP retransmissions"));
-            }
+            long lost = guest.Udp[worker.Pair].Lost;
+            long dropped = worker.Counters[WorkerCounter.TxDropped] + worker.Counters[WorkerCounter.RxDropped];
+            yield return new DemoCheck(
+                Text($"pair {worker.Pair} did not notice"),
+                worker.Generation == 1 && lost == 0 && dropped == 0,
+                Text($"{lost} datagrams lost, {dropped} frames dropped, still worker #{worker.Generation}"));
         }
     }
 

@@ -23,7 +23,7 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
     private const int WindowScale = 7;
     private const ushort OwnWindow = 8192;
     private const uint InitialSequence = 0x10000;
-    private static readonly TimeSpan _retransmitAfter = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan RetransmitAfter = TimeSpan.FromMilliseconds(500);
 
     private readonly SortedDictionary<long, byte[]> _early = [];
     private bool _established;
@@ -51,9 +51,6 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
 
     /// <summary>True when the host refused or broke the connection.</summary>
     internal bool Broken { get; private set; }
-
-    /// <summary>How many times the guest had to send again.</summary>
-    internal int Retransmissions { get; private set; }
 
     /// <summary>The longest frame sent.</summary>
     internal int LargestSent { get; private set; }
@@ -112,7 +109,7 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
             return;
         }
 
-        bool late = Stopwatch.GetElapsedTime(_lastProgress) > _retransmitAfter;
+        bool late = Stopwatch.GetElapsedTime(_lastProgress) > RetransmitAfter;
         if (!_established)
         {
             if (!_synSent || late)
@@ -245,7 +242,6 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
         _equalAcks = 0;
         _recovering = true;
         _lastProgress = Stopwatch.GetTimestamp();
-        Retransmissions++;
     }
 
     private void SendData()
