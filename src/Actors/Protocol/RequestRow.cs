@@ -56,11 +56,17 @@ internal sealed record RequestRow(RequestCode Code, Func<SessionState, VhostUser
     /// <summary>The request has a reply of its own, so that the front-end waits for one in any case.</summary>
     internal bool HasReply { get; init; }
 
+    /// <summary>That reply came with <see cref="Feature"/>: a front-end that has not acknowledged it does not wait.</summary>
+    internal bool ReplyIsNegotiated { get; init; }
+
     /// <summary>The reply by which the request itself says that it failed, where it has one.</summary>
     internal Reply? OwnFailure { get; init; }
 
     /// <summary>What it asks of the rings.</summary>
     internal Quiet Quiet { get; init; }
+
+    /// <summary>True when the front-end waits for the request's own reply.</summary>
+    internal bool IsAwaited(SessionState state) => HasReply && (!ReplyIsNegotiated || state.Has(Feature));
 
     /// <summary>The reason why the message does not fit this row, or null.</summary>
     internal string? Check(SessionState state, VhostUserMessage message)

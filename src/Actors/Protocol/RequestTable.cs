@@ -34,7 +34,8 @@ internal static class RequestTable
         new(RequestCode.SetLogBase, MigrationRequests.SetLogBase)
         {
             Payload = new(LogPayload.SizeInBytes, LogPayload.SizeInBytes), Fds = OneFd,
-            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.LogShmfd, HasReply = true, Quiet = Quiet.Fence,
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.LogShmfd, HasReply = true, ReplyIsNegotiated = true,
+            Quiet = Quiet.Fence,
         },
         new(RequestCode.SetLogFd, MigrationRequests.SetLogFd)
         {

@@ -99,6 +99,6 @@ public static class VhostUserSession
             return Reply.Failure;
         }
 
-        return row is { HasReply: true } ? new Reply.Value(ReadOnlyMemory<byte>.Empty) : Reply.None;
+        return row?.IsAwaited(state) == true ? new Reply.Value(ReadOnlyMemory<byte>.Empty) : Reply.None;
     }
 }

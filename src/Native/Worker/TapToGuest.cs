@@ -25,7 +25,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 {
     private const int MaxChains = 1024;
     private const int ScratchSize = 68 * 1024;
-    private const int MaxHeldTries = 8;
+    private const int MaxHeldTries = 1024;
     private const int SmallFramesToLeaveLarge = 4;
     private const int BufferCountOffset = 10;
 
