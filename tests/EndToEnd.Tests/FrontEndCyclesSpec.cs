@@ -29,10 +29,12 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
     }
 
     [SkippableFact]
-    public async Task Two_hundred_front_ends_that_leave_cleanly_leave_nothing_behind() => await CycleAsync(driver => driver.StopRings());
+    public async Task Two_hundred_front_ends_that_leave_cleanly_leave_nothing_behind() =>
+        await CycleAsync(driver => driver.StopRings());
 
     [SkippableFact]
-    public async Task Two_hundred_front_ends_that_vanish_leave_nothing_behind() => await CycleAsync(_ => { });
+    public async Task Two_hundred_front_ends_that_vanish_leave_nothing_behind() =>
+        await CycleAsync(_ => { });
 
     [SkippableFact]
     public async Task After_a_front_end_was_killed_in_full_traffic_the_next_one_is_served()
@@ -41,7 +43,8 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
         Require.Program("dpdk-testpmd", "dpdk-dev");
         for (int i = 0; i < 5; i++)
         {
-            await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(_backend!, new TestpmdOptions(2, Mergeable: true, 256));
+            TestpmdOptions options = new(Queues: 2, Mergeable: true, QueueSize: 256);
+            await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(_backend!, options);
             long before = Received();
             await testpmd.StartForwardingAsync("txonly");
             await Eventually.GetAsync(() => Received() - before, frames => frames >= 10_000, Timeout);
@@ -79,7 +82,7 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
         Assert.Equal(warm, end);
     }
 
-    /// <summary>What the process holds when no front-end is connected any more, which it learns a moment after the front-end.</summary>
+    /// <summary>What the process holds when no front-end is connected any more, which it learns a moment later.</summary>
     private async Task<ProcessResources> WhenQuietAsync(int mappings)
     {
         ProcessResources last = ProcessResources.Of(_backend!.Process.Id);
@@ -102,7 +105,8 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
     }
 
     private VirtioNetDriver Connect() =>
-        VirtioNetDriver.Start(FrontendClient.Connect(_backend!.Socket, Timeout), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
+        VirtioNetDriver.Start(
+            FrontendClient.Connect(_backend!.Socket, Timeout), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
 
     private long Received() => _network!.CountersOf(_backend!.Tap)!.ReceivedFrames;
 }

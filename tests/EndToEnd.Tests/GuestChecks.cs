@@ -10,8 +10,8 @@ namespace Ringmaster.EndToEnd.Tests;
 public abstract partial class GuestChecks(ServedGuest served)
 {
     /// <summary>
-    /// An emulated guest moves some hundred Mbit/s where it has a core of its own. Far less than that on a busy machine is no fault;
-    /// a stream that stalls and lives on retransmissions stays below this.
+    /// An emulated guest moves some hundred Mbit/s where it has a core of its own. Far less than that on a busy machine
+    /// is no fault; a stream that stalls and lives on retransmissions stays below this.
     /// </summary>
     private const double LeastBitsPerSecond = 10e6;
     private static readonly TimeSpan PingTimeout = TimeSpan.FromSeconds(3);
@@ -94,12 +94,30 @@ public abstract partial class GuestChecks(ServedGuest served)
     }
 
     [SkippableFact]
+    public async Task The_guest_can_give_up_a_queue_pair_and_take_it_back()
+    {
+        QemuGuest guest = await served.GuestAsync();
+        foreach (int pairs in new[] { 1, 2 })
+        {
+            await guest.MustRunAsync($"ethtool -L eth0 combined {pairs}");
+            foreach (string[] direction in new string[][] { [], ["-R"] })
+            {
+                // Eight flows: were the pair that is off still served by the host, half of them would go nowhere.
+                IperfResult result = await IperfResult.RunAsync(
+                    served.Backend.Namespace, GuestAddress, ["-P", "8", "-t", "1", .. direction]);
+                Assert.True(result.BitsPerSecond > LeastBitsPerSecond, result.ToString());
+            }
+        }
+    }
+
+    [SkippableFact]
     public async Task The_offloads_are_on_in_the_guest()
     {
         Backends.SkipForDpdk("testpmd's forwarding drops offloads");
         QemuGuest guest = await served.GuestAsync();
         string features = await guest.MustRunAsync("ethtool -k eth0");
-        foreach (string feature in new[] { "rx-checksumming", "tx-checksumming", "tcp-segmentation-offload", "tx-tcp6-segmentation" })
+        string[] wanted = ["rx-checksumming", "tx-checksumming", "tcp-segmentation-offload", "tx-tcp6-segmentation"];
+        foreach (string feature in wanted)
         {
             Assert.Matches($@"(?m)^\s*{feature}: on", features);
         }

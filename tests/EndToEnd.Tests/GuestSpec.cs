@@ -8,8 +8,11 @@ public sealed class GuestSpec(GuestSpec.Fresh guest) : GuestChecks(guest), IClas
     public sealed class Fresh : ServedGuest;
 }
 
-/// <summary>The same guest after a reboot: its rings were stopped, its memory map was built anew, its driver started again.</summary>
-public sealed class RebootedGuestSpec(RebootedGuestSpec.Rebooted guest) : GuestChecks(guest), IClassFixture<RebootedGuestSpec.Rebooted>
+/// <summary>
+/// The same guest after a reboot: its rings were stopped, its memory map was built anew, its driver started again.
+/// </summary>
+public sealed class RebootedGuestSpec(RebootedGuestSpec.Rebooted guest)
+    : GuestChecks(guest), IClassFixture<RebootedGuestSpec.Rebooted>
 {
     public sealed class Rebooted : ServedGuest
     {
@@ -24,16 +27,21 @@ public sealed class RebootedGuestSpec(RebootedGuestSpec.Rebooted guest) : GuestC
 }
 
 /// <summary>Rings without indirect descriptors, event index and mergeable buffers: the oldest way of doing it.</summary>
-public sealed class PlainRingGuestSpec(PlainRingGuestSpec.Plain guest) : GuestChecks(guest), IClassFixture<PlainRingGuestSpec.Plain>
+public sealed class PlainRingGuestSpec(PlainRingGuestSpec.Plain guest)
+    : GuestChecks(guest), IClassFixture<PlainRingGuestSpec.Plain>
 {
     public sealed class Plain : ServedGuest
     {
-        internal override QemuOptions Card => new() { DeviceProperties = ["mrg_rxbuf=off", "indirect_desc=off", "event_idx=off"] };
+        internal override QemuOptions Card => new()
+        {
+            DeviceProperties = ["mrg_rxbuf=off", "indirect_desc=off", "event_idx=off"],
+        };
     }
 }
 
 /// <summary>Packed rings, as Linux drives them.</summary>
-public sealed class PackedRingGuestSpec(PackedRingGuestSpec.Packed guest) : GuestChecks(guest), IClassFixture<PackedRingGuestSpec.Packed>
+public sealed class PackedRingGuestSpec(PackedRingGuestSpec.Packed guest)
+    : GuestChecks(guest), IClassFixture<PackedRingGuestSpec.Packed>
 {
     public sealed class Packed : ServedGuest
     {

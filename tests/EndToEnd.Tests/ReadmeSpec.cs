@@ -3,15 +3,15 @@ using Ringmaster.EndToEnd.Tests.Support;
 
 namespace Ringmaster.EndToEnd.Tests;
 
-/// <summary>What the README tells a reader to type works: the default device, and the QEMU command line that goes with it.</summary>
+/// <summary>What the README tells a reader to type works: the default device, and QEMU's command line for it.</summary>
 public sealed class ReadmeSpec
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
 
     /// <summary>
-    /// The command line is taken from the README as it stands, but for what the machine decides: a machine without KVM emulates,
-    /// with the card's <c>vectors=0</c> that the README asks for then. A kernel and serial lines are added at its end, so that the guest
-    /// boots what the test can talk to.
+    /// The command line is taken from the README as it stands, but for what the machine decides: a machine without KVM
+    /// emulates, with the card's <c>vectors=0</c> that the README asks for then. A kernel and serial lines are added at its
+    /// end, so that the guest boots what the test can talk to.
     /// </summary>
     [SkippableFact]
     public async Task The_command_line_of_the_README_gives_a_guest_a_working_card()
@@ -45,7 +45,7 @@ public sealed class ReadmeSpec
         string readme = File.ReadAllText(Path.Combine(Repository(), "README.md"));
         Match match = Regex.Match(readme, @"(?m)^qemu-system-x86_64 (?:.*\\\n)*.*$");
         Assert.True(match.Success, "README.md has no command that begins with qemu-system-x86_64");
-        return match.Value.Replace("\\\n", " ", StringComparison.Ordinal).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        return match.Value.Replace("\\\n", " ", StringComparison.Ordinal).Split(' ', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private static string[] Emulated(string[] command) => [.. command.Select(word => word switch

@@ -37,7 +37,8 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
     public async Task Every_frame_that_testpmd_sends_arrives_at_the_TAP(int queues, bool mergeable, int queueSize)
     {
         IBackend backend = await served.BackendAsync(queues);
-        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, new TestpmdOptions(queues, mergeable, queueSize));
+        TestpmdOptions options = new(queues, mergeable, queueSize);
+        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
         InterfaceCounters before = Counters(backend);
 
         await testpmd.StartForwardingAsync("txonly");
@@ -58,7 +59,8 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
     public async Task Every_frame_that_the_host_sends_arrives_in_testpmd(int queues, bool mergeable, int queueSize)
     {
         IBackend backend = await served.BackendAsync(queues);
-        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, new TestpmdOptions(queues, mergeable, queueSize));
+        TestpmdOptions options = new(queues, mergeable, queueSize);
+        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
         await testpmd.StartForwardingAsync("rxonly");
         InterfaceCounters before = Counters(backend);
         using PacketSocket host = PacketSocket.Open(backend.Namespace, backend.Tap);
@@ -76,7 +78,9 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         Assert.Equal(before.SentDropped, Counters(backend).SentDropped);
         TestpmdCounters received = await testpmd.CountersWhenAsync(counters => counters.Received >= Frames, Timeout);
         Assert.Equal(Frames, received.Received);
-        Assert.All(received.ReceivedByQueue, frames => Assert.True(frames > 0, $"per queue: {string.Join(", ", received.ReceivedByQueue)}"));
+        Assert.All(
+            received.ReceivedByQueue,
+            frames => Assert.True(frames > 0, $"per queue: {string.Join(", ", received.ReceivedByQueue)}"));
         await testpmd.QuitAsync();
     }
 
@@ -114,8 +118,9 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
             while (missing.Count >= Window || (number == Frames - 1 && missing.Count > 0))
             {
                 byte[]? frame = host.Receive(Timeout);
-                Assert.True(frame is not null, $"{missing.Count} of {number + 1} frames did not come back, the first is {missing.Min()}");
-                int returned = TestFrame.NumberOf(frame) ?? throw new InvalidDataException($"a frame that was not sent: {Convert.ToHexString(frame)}");
+                Assert.True(frame is not null, $"{missing.Count} of {number + 1} frames did not come back: {missing.Min()} ...");
+                int returned = TestFrame.NumberOf(frame)
+                    ?? throw new InvalidDataException($"a frame that was not sent: {Convert.ToHexString(frame)}");
                 Assert.True(missing.Remove(returned), $"frame {returned} came back twice");
                 Assert.Equal(TestFrame.Build(returned, SizeOf(returned)), frame);
             }
@@ -156,8 +161,8 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         }
 
         /// <summary>
-        /// The device has two queue pairs, whatever the front-end uses of them. DPDK's back-end leaves the TAP queue of an unused pair
-        /// attached, where frames strand, so that one is given as many pairs as the front-end has.
+        /// The device has two queue pairs, whatever the front-end uses of them. DPDK's back-end leaves the TAP queue of an
+        /// unused pair attached, where frames strand, so that one is given as many pairs as the front-end has.
         /// </summary>
         internal async Task<IBackend> BackendAsync(int queues)
         {

@@ -119,7 +119,7 @@ public sealed partial class DeviceSupervisor
 
     private void OnOpenFailedTooLate(OpenFailed message) => ReleaseWhenEnded();
 
-    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Memory);
+    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Maps);
 
     private void OnPairEnded(Terminated message)
     {

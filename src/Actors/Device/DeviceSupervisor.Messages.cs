@@ -46,17 +46,17 @@ public sealed partial class DeviceSupervisor
         }
 
         DeviceDemand demand = DemandOfHost(step.Next);
-        if (step.ChangesMemory || _host.DiffersFrom(demand))
+        if (step.ChangesMaps || _host.DiffersFrom(demand))
         {
             Enter(DevicePhase.Serving, Preparing);
             _host.Prepare(step, demand);
             return;
         }
 
-        Commit(step, _session.Memory);
+        Commit(step, _session.Maps);
     }
 
-    private void OnPrepared(Prepared message) => Commit(message.Step, message.Memory);
+    private void OnPrepared(Prepared message) => Commit(message.Step, message.Maps);
 
     private void OnPrepareFailed(PrepareFailed message)
     {
@@ -76,10 +76,10 @@ public sealed partial class DeviceSupervisor
         AfterReply(_session!.Refuse(refusal));
     }
 
-    private void Commit(PendingStep step, GuestMemory memory)
+    private void Commit(PendingStep step, GuestMaps maps)
     {
         ImmutableArray<int> started = step.StartedRings;
-        _session!.Commit(memory);
+        _session!.Commit(maps);
         LogNegotiated(started);
         _pairs.StartAnew(started);
         _pairs.ReconcileAll();

@@ -3,7 +3,6 @@ using Akka.Event;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Native.Linux;
-using Ringmaster.Native.Memory;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Device;
@@ -58,18 +57,17 @@ public sealed partial class DeviceSupervisor
     private PairDemand DemandOfPair(int pair)
     {
         return _session is { Ended: false } session
-            ? new PairDemand(session.Memory, session.State.PlanOf(2 * pair), session.State.PlanOf((2 * pair) + 1))
-            : new PairDemand(GuestMemory.Empty, null, null);
+            ? new PairDemand(session.Maps, session.State.LogCall, session.State.PlanOf(2 * pair), session.State.PlanOf((2 * pair) + 1))
+            : new PairDemand(GuestMaps.None, null, null, null);
     }
 
     private void OnRingStoppedAt(int pair, RingSide side, uint index)
     {
         int ring = (2 * pair) + (int)side;
 
-        // A ring that was reset begins anew, wherever its worker left it.
-        if (IsServing && _session!.State.Rings[ring].Size is not null)
+        if (IsServing)
         {
-            _session.Amend(state => state.WithRingBase(ring, index));
+            _session!.Amend(state => state.WithRingStopped(ring, index));
         }
     }
 
@@ -125,7 +123,7 @@ public sealed partial class DeviceSupervisor
         _session?.State.Features ?? default,
         _session?.State.ProtocolFeatures ?? default,
         _session?.State.ReportedStatus ?? default,
-        _session?.Memory.Regions.Count ?? 0,
+        _session?.Maps.Memory.Regions.Count ?? 0,
         _sessions,
         [.. _pairs.All.Select(pair => pair.Status)],
         _error));

@@ -1,6 +1,5 @@
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Native.Linux;
-using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
@@ -31,7 +30,8 @@ internal sealed class FrontendSession : IDisposable
 
     internal SessionState State { get; private set; }
 
-    internal GuestMemory Memory { get; private set; } = GuestMemory.Empty;
+    /// <summary>What is mapped; the session holds one reference to each.</summary>
+    internal GuestMaps Maps { get; private set; } = GuestMaps.None;
 
     /// <summary>The message under way, or null.</summary>
     internal PendingStep? Step { get; private set; }
@@ -64,7 +64,7 @@ internal sealed class FrontendSession : IDisposable
 
     internal PendingStep Begin(VhostUserMessage message)
     {
-        Step = new PendingStep(State, Memory, message);
+        Step = new PendingStep(State, Maps, message);
         return Step;
     }
 
@@ -79,20 +79,20 @@ internal sealed class FrontendSession : IDisposable
     }
 
     /// <summary>Makes the step's state and memory the session's.</summary>
-    /// <param name="memory">What <see cref="PendingStep.Map"/> gave.</param>
-    internal void Commit(GuestMemory memory)
+    /// <param name="maps">What <see cref="PendingStep.Map"/> gave.</param>
+    internal void Commit(GuestMaps maps)
     {
         PendingStep step = Step!;
         step.Committed = true;
         State = step.Next;
-        Memory = memory;
+        Maps = maps;
     }
 
     /// <summary>Lets go of what only the old state had and sends the reply.</summary>
     internal IoResult Finish()
     {
         PendingStep step = TakeStep();
-        step.CloseWhatIsNotIn(State, Memory);
+        step.CloseWhatIsNotIn(State, Maps);
         return Send(step.Message, step.Reply);
     }
 
@@ -121,7 +121,7 @@ internal sealed class FrontendSession : IDisposable
             Step = null;
             if (step.Committed)
             {
-                step.CloseWhatIsNotIn(State, Memory);
+                step.CloseWhatIsNotIn(State, Maps);
             }
             else
             {
@@ -134,8 +134,8 @@ internal sealed class FrontendSession : IDisposable
             fd.Dispose();
         }
 
-        Memory.Release();
-        Memory = GuestMemory.Empty;
+        Maps.ReleaseAllBut(GuestMaps.None);
+        Maps = GuestMaps.None;
     }
 
     private PendingStep TakeStep()

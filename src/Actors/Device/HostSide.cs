@@ -1,7 +1,6 @@
 using Akka.Actor;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Settings;
-using Ringmaster.Native.Memory;
 
 namespace Ringmaster.Actors.Device;
 
@@ -56,7 +55,7 @@ internal sealed class HostSide
         _asked = demand;
         _work.Run(() => MapAndApply(step, kind, demand)).PipeTo(
             _self,
-            success: memory => new Prepared(step, memory),
+            success: maps => new Prepared(step, maps),
             failure: e => new PrepareFailed(step, e.GetBaseException()));
     }
 
@@ -99,17 +98,17 @@ internal sealed class HostSide
         }
     }
 
-    private static GuestMemory MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand demand)
+    private static GuestMaps MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand demand)
     {
-        GuestMemory memory = step.Map();
+        GuestMaps maps = step.Map();
         try
         {
             kind?.Apply(demand);
-            return memory;
+            return maps;
         }
         catch
         {
-            step.Unmap(memory);
+            step.Unmap(maps);
             throw;
         }
     }
@@ -134,10 +133,10 @@ internal sealed record Opened(IDeviceKind Kind, DeviceProfile Profile, FrontendD
 /// <summary>Something of it could not be opened; nothing stays open.</summary>
 internal sealed record OpenFailed(Exception Cause);
 
-/// <summary>Memory and the host's side are as a message wants them.</summary>
-internal sealed record Prepared(PendingStep Step, GuestMemory Memory);
+/// <summary>Memory, log and the host's side are as a message wants them.</summary>
+internal sealed record Prepared(PendingStep Step, GuestMaps Maps);
 
-/// <summary>They could not be made so; memory is as it was.</summary>
+/// <summary>They could not be made so; what is mapped is as it was.</summary>
 internal sealed record PrepareFailed(PendingStep Step, Exception Cause);
 
 /// <summary>The host's side is as it was asked to be.</summary>

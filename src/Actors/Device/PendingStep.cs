@@ -10,13 +10,13 @@ namespace Ringmaster.Actors.Device;
 internal sealed class PendingStep
 {
     private readonly SessionState _old;
-    private readonly GuestMemory _oldMemory;
+    private readonly GuestMaps _oldMaps;
     private readonly SessionStep _outcome;
 
-    internal PendingStep(SessionState state, GuestMemory memory, VhostUserMessage message)
+    internal PendingStep(SessionState state, GuestMaps maps, VhostUserMessage message)
     {
         _old = state;
-        _oldMemory = memory;
+        _oldMaps = maps;
         Message = message;
         _outcome = VhostUserSession.Step(state, message);
         Next = _outcome.Next;
@@ -35,8 +35,8 @@ internal sealed class PendingStep
 
     internal bool Committed { get; set; }
 
-    /// <summary>True when guest memory changes.</summary>
-    internal bool ChangesMemory => _outcome.Effects.Any(effect => effect is MapMemory or AddRegion or RemoveRegion);
+    /// <summary>True when guest memory or the log changes.</summary>
+    internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
 
     /// <summary>The addresses to announce.</summary>
     internal IEnumerable<Announce> Announcements => _outcome.Effects.OfType<Announce>();
@@ -47,43 +47,27 @@ internal sealed class PendingStep
     /// </summary>
     internal ImmutableArray<int> StartedRings => [.. Enumerable.Range(0, Next.Rings.Length).Where(IsStarted)];
 
-    /// <summary>Carries out what the message does to memory. May block.</summary>
-    /// <returns>The memory to go on with: the old one, or a new one whose reference is the caller's.</returns>
-    /// <exception cref="GuestMemoryException">A region cannot be used; nothing stays mapped.</exception>
-    internal GuestMemory Map()
+    /// <summary>Carries out what the message does to memory and log. May block.</summary>
+    /// <returns>The maps to go on with: the old ones, or new ones whose references are the caller's.</returns>
+    /// <exception cref="GuestMemoryException">A region or the log cannot be used; nothing stays mapped.</exception>
+    internal GuestMaps Map()
     {
-        GuestMemory memory = _oldMemory;
-        foreach (SessionEffect effect in _outcome.Effects)
+        // No message has more than one of these.
+        return _outcome.Effects.SingleOrDefault(IsMapping) switch
         {
-            GuestMemory next = effect switch
-            {
-                MapMemory map => GuestMemory.Map(map.Regions),
-                AddRegion add => memory.Add(add.Layout, add.File),
-                RemoveRegion remove => memory.Remove(remove.Layout),
-                _ => memory,
-            };
-            if (!ReferenceEquals(memory, next))
-            {
-                Unmap(memory);
-            }
-
-            memory = next;
-        }
-
-        return memory;
+            MapMemory map => _oldMaps with { Memory = GuestMemory.Map(map.Regions) },
+            AddRegion add => _oldMaps with { Memory = _oldMaps.Memory.Add(add.Layout, add.File) },
+            RemoveRegion remove => _oldMaps with { Memory = _oldMaps.Memory.Remove(remove.Layout) },
+            MapLog log => _oldMaps with { Log = DirtyLog.Map(log.Size, log.Offset, log.File) },
+            _ => _oldMaps,
+        };
     }
 
     /// <summary>Takes back what <see cref="Map"/> gave.</summary>
-    internal void Unmap(GuestMemory memory)
-    {
-        if (!ReferenceEquals(memory, _oldMemory))
-        {
-            memory.Release();
-        }
-    }
+    internal void Unmap(GuestMaps maps) => maps.ReleaseAllBut(_oldMaps);
 
     /// <summary>The step was done: closes and releases what the new state has no use for.</summary>
-    internal void CloseWhatIsNotIn(SessionState state, GuestMemory memory)
+    internal void CloseWhatIsNotIn(SessionState state, GuestMaps maps)
     {
         CloseEffects();
         foreach (OwnedFd fd in _old.FdsNotIn(state))
@@ -91,10 +75,7 @@ internal sealed class PendingStep
             fd.Dispose();
         }
 
-        if (!ReferenceEquals(_oldMemory, memory))
-        {
-            _oldMemory.Release();
-        }
+        _oldMaps.ReleaseAllBut(maps);
     }
 
     /// <summary>The step was not done: closes what it brought.</summary>
@@ -106,6 +87,8 @@ internal sealed class PendingStep
             fd.Dispose();
         }
     }
+
+    private static bool IsMapping(SessionEffect effect) => effect is MapMemory or AddRegion or RemoveRegion or MapLog;
 
     private bool IsStarted(int ring) => Next.PlanOf(ring) is not null && (IsKickOf(ring) || _old.PlanOf(ring) is null);
 

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Worker;
 
@@ -26,10 +27,11 @@ public enum PairHealth
 }
 
 /// <summary>What a pair's worker should be doing. The plans are null for rings that must not run.</summary>
-/// <param name="Memory">Guest memory.</param>
+/// <param name="Maps">Guest memory and log.</param>
+/// <param name="LogCall">Signalled when something was marked in the log, or null.</param>
 /// <param name="Rx">The receive ring.</param>
 /// <param name="Tx">The transmit ring.</param>
-internal readonly record struct PairDemand(GuestMemory Memory, RingPlan? Rx, RingPlan? Tx)
+internal readonly record struct PairDemand(GuestMaps Maps, OwnedFd? LogCall, RingPlan? Rx, RingPlan? Tx)
 {
     internal RingPlan? Of(RingSide side) => side == RingSide.Rx ? Rx : Tx;
 }
@@ -46,7 +48,8 @@ internal sealed class WorkerPair
     private readonly RingPlan?[] _told = new RingPlan?[2];
     private readonly bool[] _ringBroken = new bool[2];
     private readonly HashSet<long> _outstanding = [];
-    private GuestMemory? _toldMemory;
+    private GuestMemory _toldMemory = GuestMemory.Empty;
+    private SetLog? _toldLog;
     private bool _threadGone = true;
     private bool _starting = true;
 
@@ -173,7 +176,7 @@ internal sealed class WorkerPair
     internal void Expect(WorkerCommand command) => _outstanding.Add(command.Id);
 
     /// <summary>
-    /// What the worker must be told so that it does what is demanded: stops first, then memory, then changes, then starts.
+    /// What the worker must be told so that it does what is demanded: stops first, then memory and log, then changes, then starts.
     /// Each command now counts as told and as awaited.
     /// </summary>
     internal IReadOnlyList<WorkerCommand> Reconcile(PairDemand demand)
@@ -206,11 +209,16 @@ internal sealed class WorkerPair
 
     private void AddMemory(PairDemand demand, List<WorkerCommand> commands)
     {
-        bool same = ReferenceEquals(_toldMemory ?? GuestMemory.Empty, demand.Memory);
-        if (!same)
+        if (!ReferenceEquals(_toldMemory, demand.Maps.Memory))
         {
-            commands.Add(new ReplaceMemory(demand.Memory));
-            _toldMemory = demand.Memory;
+            commands.Add(new ReplaceMemory(demand.Maps.Memory));
+            _toldMemory = demand.Maps.Memory;
+        }
+
+        if (!ReferenceEquals(_toldLog?.Log, demand.Maps.Log) || !ReferenceEquals(_toldLog?.Call, demand.LogCall))
+        {
+            _toldLog = new SetLog(demand.Maps.Log, demand.LogCall);
+            commands.Add(_toldLog);
         }
     }
 
@@ -251,7 +259,8 @@ internal sealed class WorkerPair
     private void Forget()
     {
         _outstanding.Clear();
-        _toldMemory = null;
+        _toldMemory = GuestMemory.Empty;
+        _toldLog = null;
         Array.Clear(_told);
     }
 }

@@ -30,7 +30,12 @@ public sealed record DeviceProfile(
         Features
         & VhostUserSession.SupportedFeatures
         & ~(Mac is null ? VirtioFeatures.Mac : VirtioFeatures.None)
-        & ~(Mtu is null ? VirtioFeatures.Mtu : VirtioFeatures.None);
+        & ~(Mtu is null ? VirtioFeatures.Mtu : VirtioFeatures.None)
+        & ~(HasLog ? VirtioFeatures.None : VirtioFeatures.LogAll);
+
+    // LOG_ALL is a promise that a log can be handed over.
+    private bool HasLog =>
+        Features.HasFlag(VirtioFeatures.ProtocolFeatures) && ProtocolFeatures.HasFlag(ProtocolFeatures.LogShmfd);
 
     /// <summary>The answer to GET_PROTOCOL_FEATURES.</summary>
     public ProtocolFeatures OfferedProtocolFeatures => OfferedFeatures.HasFlag(VirtioFeatures.ProtocolFeatures)

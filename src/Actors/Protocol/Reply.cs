@@ -52,6 +52,6 @@ public abstract record Reply
     {
         /// <inheritdoc/>
         public override ReadOnlyMemory<byte>? ToPayload(SessionState state) =>
-            new VringState((uint)Ring, state.BaseOf(Ring)).ToBytes();
+            new VringState((uint)Ring, state.LastBaseOf(Ring)).ToBytes();
     }
 }

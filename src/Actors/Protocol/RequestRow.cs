@@ -34,7 +34,7 @@ internal enum Quiet
     /// <summary>It stops all rings, and is answered when they stand still.</summary>
     StopsAll,
 
-    /// <summary>Rings run on, but it is answered only when every worker has let go of the old memory.</summary>
+    /// <summary>Rings run on, but it is answered only when every worker has let go of the old memory or log.</summary>
     Fence,
 }
 

@@ -31,6 +31,15 @@ internal static class RequestTable
         {
             Payload = new(0, AnyMemTable), Fds = new(1, MemTable.MaxRegions), Quiet = Quiet.Fence,
         },
+        new(RequestCode.SetLogBase, MigrationRequests.SetLogBase)
+        {
+            Payload = new(LogPayload.SizeInBytes, LogPayload.SizeInBytes), Fds = OneFd,
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.LogShmfd, HasReply = true, Quiet = Quiet.Fence,
+        },
+        new(RequestCode.SetLogFd, MigrationRequests.SetLogFd)
+        {
+            Fds = OneFd, Gate = Gate.Offered, Feature = ProtocolFeatures.LogShmfd, Quiet = Quiet.Fence,
+        },
         new(RequestCode.SetVringNum, RingRequests.SetNum) { Payload = OneRing, Quiet = Quiet.Ring },
         new(RequestCode.SetVringAddr, RingRequests.SetAddresses) { Payload = RingAddresses },
         new(RequestCode.SetVringBase, RingRequests.SetBase) { Payload = OneRing, Quiet = Quiet.Ring },

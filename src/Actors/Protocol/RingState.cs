@@ -27,6 +27,12 @@ public sealed record RingState
     /// </summary>
     public uint? Base { get; init; }
 
+    /// <summary>
+    /// Where its worker left it, also after a reset: QEMU up to 7.2 sends SET_STATUS 0 before it asks by GET_VRING_BASE where the
+    /// rings of the last pair stopped, and takes the answer along to another machine.
+    /// </summary>
+    public uint? StoppedAt { get; init; }
+
     /// <summary>The driver's kicks; null = the ring is polled, or stopped.</summary>
     public OwnedFd? Kick { get; init; }
 
@@ -59,5 +65,5 @@ public sealed record RingState
         this with { Started = false, Kick = null, SizedSinceStop = false, EnabledByDefault = enabledByDefault };
 
     /// <summary>The ring after a reset: as at the beginning, but for the fds by which the front-end listens.</summary>
-    internal RingState Reset() => new() { Call = Call, Error = Error };
+    internal RingState Reset() => new() { Call = Call, Error = Error, StoppedAt = Base };
 }

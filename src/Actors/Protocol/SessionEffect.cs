@@ -52,6 +52,20 @@ public sealed record AddRegion(MemoryRegionLayout Layout, OwnedFd File) : Sessio
 /// <param name="Layout">The region as it was added.</param>
 public sealed record RemoveRegion(MemoryRegionLayout Layout) : SessionEffect;
 
+/// <summary>Mark what is written to guest memory in this log from now on, and in no other.</summary>
+/// <param name="Size">Bytes of the log.</param>
+/// <param name="Offset">Where in the file it begins.</param>
+/// <param name="File">The file that holds it.</param>
+public sealed record MapLog(ulong Size, ulong Offset, OwnedFd File) : SessionEffect
+{
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        File.Dispose();
+        base.Dispose();
+    }
+}
+
 /// <summary>Tell the network behind the TAP where an address now is (RARP).</summary>
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;

@@ -61,6 +61,9 @@ public sealed record SessionState
     public ImmutableDictionary<MemoryRegionLayout, long> RepeatedRegions { get; init; } =
         ImmutableDictionary<MemoryRegionLayout, long>.Empty;
 
+    /// <summary>SET_LOG_FD: signalled when something was marked in the log, or null. Outlives resets.</summary>
+    public OwnedFd? LogCall { get; init; }
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -68,7 +71,7 @@ public sealed record SessionState
     public DeviceStatus ReportedStatus => NeedsReset ? Status | DeviceStatus.NeedsReset : Status;
 
     /// <summary>Every fd that this state owns.</summary>
-    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds);
+    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds).Concat(LogCall is { } call ? [call] : []);
 
     /// <summary>
     /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs
@@ -92,6 +95,7 @@ public sealed record SessionState
             DeviceAddress = addresses.Used,
             Base = BaseOf(ring),
             Features = Features,
+            LogUsed = addresses.LogsUsed ? addresses.Log : null,
             Enabled = state.Enabled,
             Kick = state.Kick,
             Call = state.Call,
@@ -115,10 +119,23 @@ public sealed record SessionState
             RingLayout.Check(size, addresses, Features) ?? RingLayout.CheckMemory(size, addresses, Features, Regions),
     };
 
-    /// <summary>The state after a worker has told where a ring stopped.</summary>
+    /// <summary>What GET_VRING_BASE answers: where the ring is to go on, or where it stopped before a reset.</summary>
+    /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
+    public uint LastBaseOf(int ring) => Rings[ring].Base ?? Rings[ring].StoppedAt ?? BaseOf(ring);
+
+    /// <summary>The state after SET_VRING_BASE.</summary>
     /// <param name="ring">The ring.</param>
     /// <param name="value">In the form of <see cref="RingPlan.Base"/>.</param>
     public SessionState WithRingBase(int ring, uint value) => WithRing(ring, Rings[ring] with { Base = value });
+
+    /// <summary>
+    /// The state after a worker has told where a ring stopped. A ring that was reset meanwhile begins anew all the same.
+    /// </summary>
+    /// <param name="ring">The ring.</param>
+    /// <param name="value">In the form of <see cref="RingPlan.Base"/>.</param>
+    public SessionState WithRingStopped(int ring, uint value) => WithRing(
+        ring,
+        Rings[ring].Size is null ? Rings[ring] with { StoppedAt = value } : Rings[ring] with { Base = value });
 
     /// <summary>The state of a device that cannot go on until the driver resets it.</summary>
     public SessionState WithNeedsReset() => this with { NeedsReset = true };

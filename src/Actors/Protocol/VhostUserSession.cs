@@ -25,11 +25,11 @@ public static class VhostUserSession
         | VirtioFeatures.GuestCsum | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn
         | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6
         | VirtioFeatures.Mac | VirtioFeatures.Mtu | VirtioFeatures.Mq | VirtioFeatures.CtrlVq
-        | VirtioFeatures.Status | VirtioFeatures.GuestAnnounce;
+        | VirtioFeatures.Status | VirtioFeatures.GuestAnnounce | VirtioFeatures.LogAll;
 
     /// <summary>The protocol features that are implemented; more is never offered.</summary>
     public const ProtocolFeatures SupportedProtocolFeatures =
-        ProtocolFeatures.Mq | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
+        ProtocolFeatures.Mq | ProtocolFeatures.LogShmfd | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
         | ProtocolFeatures.ResetDevice;
 

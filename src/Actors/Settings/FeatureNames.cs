@@ -43,12 +43,14 @@ public static class FeatureNames
         (VirtioFeatures.CtrlVq, 0),
         (VirtioFeatures.Mq, VirtioFeatures.CtrlVq),
         (VirtioFeatures.GuestAnnounce, VirtioFeatures.CtrlVq),
+        (VirtioFeatures.LogAll, VirtioFeatures.ProtocolFeatures),
     ];
 
     /// <summary>Protocol features that HOCON can mask.</summary>
     internal static readonly ImmutableArray<ProtocolFeatures> Protocol =
     [
         ProtocolFeatures.Mq,
+        ProtocolFeatures.LogShmfd,
         ProtocolFeatures.Rarp,
         ProtocolFeatures.ReplyAck,
         ProtocolFeatures.Mtu,

@@ -9,14 +9,14 @@ namespace Ringmaster.Host.Demo;
 internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbose)
 {
     private const int FailingPair = 0;
-    private static readonly TimeSpan _hello = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan _longTraffic = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan _shortTraffic = TimeSpan.FromSeconds(2.5);
+    private static readonly TimeSpan Hello = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LongTraffic = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ShortTraffic = TimeSpan.FromSeconds(2.5);
 
     // All is to be over 15 s after the start; a machine that was slow to start gets less traffic.
-    private static readonly TimeSpan _trafficEnds = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan _runOut = TimeSpan.FromSeconds(3);
-    private static readonly TimeSpan _look = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan TrafficEnds = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan RunOut = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(2);
     private readonly List<DemoCheck> _checks = [];
     private readonly long _start = Stopwatch.GetTimestamp();
 
@@ -45,7 +45,7 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
     private async Task PlayAsync(DemoStage stage, CancellationToken cancellation)
     {
         DemoGuest guest = stage.Guest;
-        await UntilAsync(() => guest.PingsAnswered == DemoGuest.Pings || guest.Fault is not null, _hello, cancellation);
+        await UntilAsync(() => guest.PingsAnswered == DemoGuest.Pings || guest.Fault is not null, Hello, cancellation);
         _checks.AddRange(DemoChecks.OfHello(guest));
         if (guest.Host is not { } host)
         {
@@ -55,8 +55,8 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
         view.Say($"The host is {host.Mac}. Now UDP and TCP both ways on each pair;");
         view.Say($"half-way, the worker of pair {FailingPair} is made to fail.");
         guest.BeginTraffic();
-        TimeSpan left = _trafficEnds - Stopwatch.GetElapsedTime(_start);
-        TimeSpan traffic = left > _longTraffic ? _longTraffic : left < _shortTraffic ? _shortTraffic : left;
+        TimeSpan left = TrafficEnds - Stopwatch.GetElapsedTime(_start);
+        TimeSpan traffic = left > LongTraffic ? LongTraffic : left < ShortTraffic ? ShortTraffic : left;
         Task<WorkerFailure> failure = FailWorkerAsync(stage, traffic / 2, cancellation);
         await view.FollowAsync(stage, Task.WhenAll(failure, Task.Delay(traffic, cancellation)));
         await RunOutAsync(stage, cancellation);
@@ -71,15 +71,15 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
         long start = Stopwatch.GetTimestamp();
         await stage.Backend.InjectWorkerFaultAsync(DemoStage.Device, FailingPair, "the demo asked for it");
         long next = generation;
-        while (next == generation && Stopwatch.GetElapsedTime(start) < _hello)
+        while (next == generation && Stopwatch.GetElapsedTime(start) < Hello)
         {
-            await Task.Delay(_look, cancellation);
+            await Task.Delay(Look, cancellation);
             WorkerHandle worker = (await stage.WorkersAsync())[FailingPair];
             next = worker.State == WorkerState.Running ? worker.Generation : generation;
         }
 
         long restarted = Stopwatch.GetTimestamp();
-        bool back = await UntilAsync(() => stage.Guest.Udp[FailingPair].LastReturn > restarted, _hello, cancellation);
+        bool back = await UntilAsync(() => stage.Guest.Udp[FailingPair].LastReturn > restarted, Hello, cancellation);
         return new WorkerFailure(generation, next, back ? Stopwatch.GetElapsedTime(start) : null);
     }
 
@@ -93,7 +93,7 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
 
         stage.Guest.EndTraffic();
         bool Over() => stage.Guest.Fault is not null || (stage.Guest.Finished && stage.Hosts.All(host => host.TcpFinished));
-        await UntilAsync(Over, _runOut, cancellation);
+        await UntilAsync(Over, RunOut, cancellation);
     }
 
     private static async Task<bool> UntilAsync(Func<bool> condition, TimeSpan patience, CancellationToken cancellation)
@@ -106,7 +106,7 @@ internal sealed class DemoRun(DemoView view, PrivateNetwork network, bool verbos
                 return false;
             }
 
-            await Task.Delay(_look, cancellation);
+            await Task.Delay(Look, cancellation);
         }
 
         return true;

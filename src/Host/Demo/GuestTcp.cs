@@ -23,7 +23,7 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
     private const int WindowScale = 7;
     private const ushort OwnWindow = 8192;
     private const uint InitialSequence = 0x10000;
-    private static readonly TimeSpan _retransmitAfter = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan RetransmitAfter = TimeSpan.FromMilliseconds(500);
 
     private readonly SortedDictionary<long, byte[]> _early = [];
     private bool _established;
@@ -109,7 +109,7 @@ internal sealed class GuestTcp(NetQueuePair pair, Station guest, Station host, u
             return;
         }
 
-        bool late = Stopwatch.GetElapsedTime(_lastProgress) > _retransmitAfter;
+        bool late = Stopwatch.GetElapsedTime(_lastProgress) > RetransmitAfter;
         if (!_established)
         {
             if (!_synSent || late)

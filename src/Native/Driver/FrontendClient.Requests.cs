@@ -62,6 +62,26 @@ public sealed partial class FrontendClient
     /// <summary>REM_MEM_REG with one region of a memory.</summary>
     public void RemMemReg(GuestRam ram, int region) => Tell(RequestCode.RemMemReg, SingleRegion(ram.Regions[region]));
 
+    /// <summary>SET_LOG_BASE: from the reply on, nothing is written to an earlier log.</summary>
+    /// <param name="size">Bytes of the log.</param>
+    /// <param name="offset">Where in the file it begins.</param>
+    /// <param name="file">Shared memory.</param>
+    /// <returns>What the back-end answers; 0 = done.</returns>
+    public ulong SetLogBase(ulong size, ulong offset, OwnedFd file)
+    {
+        Span<byte> payload = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt64LittleEndian(payload, size);
+        BinaryPrimitives.WriteUInt64LittleEndian(payload[8..], offset);
+        Send((uint)RequestCode.SetLogBase, payload, needReply: ProtocolFeatures.HasFlag(ProtocolFeatures.ReplyAck), file);
+        using FrontendReply reply = Receive();
+        return reply.Request == (uint)RequestCode.SetLogBase
+            ? reply.Number
+            : throw new FrontendException($"SET_LOG_BASE was answered by request {reply.Request}.");
+    }
+
+    /// <summary>SET_LOG_FD.</summary>
+    public void SetLogFd(OwnedFd fd) => Tell(RequestCode.SetLogFd, [], fd);
+
     /// <summary>SET_VRING_NUM.</summary>
     public void SetVringNum(int ring, uint size) => Tell(RequestCode.SetVringNum, VringState(ring, size));
 

@@ -83,6 +83,12 @@ public sealed partial class NetQueuePair : IDisposable
     /// <summary>The longest frame that a transmit buffer holds.</summary>
     public int LargestSend => Layout.TransmitSize - Layout.HeaderSize;
 
+    /// <summary>Guest address of the receive buffers, which lie one after the other.</summary>
+    public ulong ReceiveBuffers => _receiveBuffers;
+
+    /// <summary>Bytes of all receive buffers.</summary>
+    public int ReceiveBufferBytes => _options.QueueSize * Layout.ReceiveStride;
+
     internal NetLayout Layout { get; }
 
     /// <summary>The frame part of a transmit buffer, to be filled in place.</summary>

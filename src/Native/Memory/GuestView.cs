@@ -1,6 +1,9 @@
+using Ringmaster.Native.Linux;
+
 namespace Ringmaster.Native.Memory;
 
-/// <summary>What rings see of the guest. Borrowed: the worker holds a reference to either while it lends them out.</summary>
+/// <summary>What rings see of the guest. Borrowed: the worker holds a reference to each while it lends them out.</summary>
 /// <param name="Memory">The guest's memory.</param>
 /// <param name="Log">Where writes to it are marked while the guest migrates, or null.</param>
-internal readonly record struct GuestView(GuestMemory Memory, DirtyLog? Log);
+/// <param name="LogCall">Signalled when something was marked, or null. The device owns it.</param>
+internal readonly record struct GuestView(GuestMemory Memory, DirtyLog? Log, OwnedFd? LogCall = null);

@@ -87,6 +87,9 @@ public readonly record struct VringAddresses(uint Index, uint Flags, ulong Descr
     /// <summary>VHOST_VRING_F_LOG: writes to the used ring are logged.</summary>
     public const uint LogFlag = 0x1;
 
+    /// <summary><see cref="Flags"/> has <see cref="LogFlag"/>.</summary>
+    public bool LogsUsed => (Flags & LogFlag) != 0;
+
     /// <summary>Reads the payload; false when its size is wrong.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out VringAddresses payload)
     {

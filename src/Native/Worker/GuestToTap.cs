@@ -24,8 +24,8 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
     private readonly FrameIo* _frames = (FrameIo*)NativeMemory.AllocZeroed(MaxBatch, (nuint)sizeof(FrameIo));
     private TRing _ring;
 
-    internal GuestToTap(TRing ring, RingPlan plan, TapIo io, TapReadiness tap, WorkerCounters counters)
-        : base(plan, io, counters)
+    internal GuestToTap(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
+        : base(plan, view, io, counters)
     {
         _ring = ring;
         _tap = tap;

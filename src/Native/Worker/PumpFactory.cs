@@ -21,7 +21,7 @@ internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters cou
         if (problem is null)
         {
             pump = side == RingSide.Tx
-                ? new GuestToTap<TRing>(ring, plan, io, tap, counters)
+                ? new GuestToTap<TRing>(ring, plan, view, io, tap, counters)
                 : new TapToGuest<TRing>(ring, plan, view, io, tap, counters);
         }
 

@@ -20,14 +20,16 @@ internal abstract class RingPump : IDisposable
     private const int LegacyHeader = 10;
 
     private FdLease? _call;
+    private FdLease? _logCall;
 
-    private protected RingPump(RingPlan plan, TapIo io, WorkerCounters counters)
+    private protected RingPump(RingPlan plan, GuestView view, TapIo io, WorkerCounters counters)
     {
         Io = io;
         Counters = counters;
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
         _call = plan.Call?.Lease();
+        _logCall = LogCallOf(plan, view)?.Lease();
     }
 
     /// <summary>Why the ring can go no further, or null. Set at most once.</summary>
@@ -63,12 +65,33 @@ internal abstract class RingPump : IDisposable
     {
         _call?.Dispose();
         _call = plan.Call?.Lease();
+        _logCall?.Dispose();
+        _logCall = LogCallOf(plan, view)?.Lease();
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
         Broken ??= Reattach(plan, view);
     }
 
-    public virtual void Dispose() => _call?.Dispose();
+    /// <summary>After a batch: tells whoever reads the log that there is something new in it (SET_LOG_FD).</summary>
+    internal void CallLog()
+    {
+        if (_logCall is not null)
+        {
+            EventFd.Signal(_logCall.Number);
+        }
+    }
+
+    public virtual void Dispose()
+    {
+        _call?.Dispose();
+        _logCall?.Dispose();
+    }
+
+    private static OwnedFd? LogCallOf(RingPlan plan, GuestView view)
+    {
+        bool logs = view.Log is not null && (plan.LogUsed is not null || plan.Features.HasFlag(VirtioFeatures.LogAll));
+        return logs ? view.LogCall : null;
+    }
 
     private protected abstract string? Reattach(RingPlan plan, GuestView view);
 

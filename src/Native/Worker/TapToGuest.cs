@@ -50,7 +50,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private int _heldAhead;
 
     internal TapToGuest(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
-        : base(plan, io, counters)
+        : base(plan, view, io, counters)
     {
         _ring = ring;
         _tap = tap;

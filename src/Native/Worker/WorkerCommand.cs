@@ -25,7 +25,9 @@ public sealed record ReplaceMemory(GuestMemory Memory) : WorkerCommand;
 /// Switches to another log of what is written to guest memory, or to none. The worker takes its own reference to the new log and
 /// releases the one to the old before it answers; from then on it marks nothing in the old one.
 /// </summary>
-public sealed record SetLog(DirtyLog? Log) : WorkerCommand;
+/// <param name="Log">The log, or null.</param>
+/// <param name="Call">Signalled after a batch that may have marked something (SET_LOG_FD), or null. Leased like a ring's fds.</param>
+public sealed record SetLog(DirtyLog? Log, OwnedFd? Call = null) : WorkerCommand;
 
 /// <summary>Starts a ring that is stopped; looks at once for buffers already there.</summary>
 public sealed record StartRing(RingSide Side, RingPlan Plan) : WorkerCommand;

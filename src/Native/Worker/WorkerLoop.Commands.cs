@@ -26,7 +26,7 @@ internal sealed partial class WorkerLoop
                 GiveUpBroken();
                 break;
             case SetLog set:
-                SwitchLog(set.Log);
+                SwitchLog(set.Log, set.Call);
                 Done(command);
                 GiveUpBroken();
                 break;
@@ -97,11 +97,11 @@ internal sealed partial class WorkerLoop
         old.Release();
     }
 
-    private void SwitchLog(DirtyLog? log)
+    private void SwitchLog(DirtyLog? log, OwnedFd? call)
     {
         log?.Retain();
         DirtyLog? old = _view.Log;
-        ChangeView(_view with { Log = log });
+        ChangeView(_view with { Log = log, LogCall = call });
         old?.Release();
     }
 

@@ -119,6 +119,11 @@ internal sealed partial class WorkerLoop
         }
 
         bool progress = pump.Run();
+        if (progress)
+        {
+            pump.CallLog();
+        }
+
         if (pump.Broken is not null || _view.Memory.Faulted)
         {
             GiveUp(slot, pump.Broken ?? "guest memory was cut from under the ring");

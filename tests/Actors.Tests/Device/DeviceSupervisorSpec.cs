@@ -278,7 +278,12 @@ public sealed class DeviceSupervisorSpec : DeviceTest
         worker.Bases[(int)RingSide.Rx] = 77;
         Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.ResetDevice));
         Assert.All(Workers.All, each => Assert.Null(each.Ring(RingSide.Rx)));
-        Assert.Equal(0u, await frontEnd.StopRingAsync(0));
+        Assert.Equal(77u, await frontEnd.StopRingAsync(0));
+        await frontEnd.NegotiateAsync();
+        await frontEnd.KickAsync(0);
+        Assert.Null(worker.Ring(RingSide.Rx));
+        await frontEnd.StartRingAsync(0);
+        Assert.Equal(0u, worker.Ring(RingSide.Rx)!.Base);
     }
 
     [Fact]

@@ -118,6 +118,7 @@ public sealed class RandomMessagesSpec
         U64Payload.SizeInBytes => Gen.Frequency((3, OneRing), (1, Number64)),
         SingleMemoryRegion.SizeInBytes => OneRegion,
         ConfigPayload.HeaderSize => Piece,
+        LogPayload.SizeInBytes => Gen.Select(Small, Small, (size, offset) => new LogPayload(size, offset).ToBytes()),
         _ => throw new ArgumentOutOfRangeException(nameof(size)),
     };
 
@@ -143,6 +144,7 @@ public sealed class RandomMessagesSpec
     {
         MapMemory map => map.Regions.Select(region => region.File),
         AddRegion add => [add.File],
+        MapLog log => [log.File],
         _ => [],
     };
 

@@ -56,6 +56,20 @@ public sealed class ResetSpec
     }
 
     [Fact]
+    public void After_a_reset_GET_VRING_BASE_tells_where_a_ring_was_and_the_ring_begins_anew()
+    {
+        Conversation session = Running(0, 1);
+        session.State = session.State.WithRingStopped(0, 17);
+        session.Send(RequestCode.SetStatus, U64(0));
+        session.State = session.State.WithRingStopped(1, 42);
+
+        Assert.Equal((17u, 42u), (session.State.LastBaseOf(0), session.State.LastBaseOf(1)));
+        Assert.Equal((0u, 0u), (session.State.BaseOf(0), session.State.BaseOf(1)));
+        session.Send(RequestCode.SetVringBase, Ring(1, 7));
+        Assert.Equal(7u, session.State.LastBaseOf(1));
+    }
+
+    [Fact]
     public void After_a_reset_the_device_can_be_brought_up_again()
     {
         Conversation session = Running(0);

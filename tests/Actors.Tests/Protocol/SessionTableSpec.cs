@@ -35,7 +35,7 @@ public sealed class SessionTableSpec
         {
             Change = s => s with { ProtocolFeatures = ProtocolFeatures.Mq },
         },
-        Refused("SET_PROTOCOL_FEATURES, not offered", Negotiated, SetProtocolFeatures, U64((ulong)ProtocolFeatures.LogShmfd)),
+        Refused("SET_PROTOCOL_FEATURES, not offered", Negotiated, SetProtocolFeatures, U64((ulong)ProtocolFeatures.Pagefault)),
         new("SET_OWNER", () => new(), SetOwner),
         new("SET_OWNER again", () => Running(0), SetOwner),
         new("RESET_OWNER", () => Running(0, 1), ResetOwner) { Change = AllRings(r => r with { EnableRequest = false }) },
@@ -70,6 +70,24 @@ public sealed class SessionTableSpec
         },
         Refused("REM_MEM_REG, unknown region", WithMemory, RemMemReg, OneRegion(Neighbour)),
 
+        // The log.
+        new("SET_LOG_BASE", WithMemory, SetLogBase, new LogPayload(4096, 8192).ToBytes(), 1)
+        {
+            Reply = Value(0), Effects = ["MapLog 4096 8192"],
+        },
+        new("SET_LOG_BASE under running rings", () => Running(0, 1), SetLogBase, new LogPayload(64, 0).ToBytes(), 1)
+        {
+            Reply = Value(0), Effects = ["MapLog 64 0"],
+        },
+        new("SET_LOG_BASE, the old form", WithMemory, SetLogBase, new byte[8], 1) { Refused = true, Reply = new Reply.Value(default) },
+        new("SET_LOG_BASE without fd", WithMemory, SetLogBase, new byte[16]) { Refused = true, Reply = new Reply.Value(default) },
+        Refused("SET_LOG_FD without fd", WithMemory, SetLogFd),
+        Refused("SET_LOG_FD with a number", WithMemory, SetLogFd, new byte[8], 1),
+        new("SET_FEATURES with LOG_ALL under running rings", () => Running(0), SetFeatures, U64((ulong)(Everything | VirtioFeatures.LogAll)))
+        {
+            Change = s => s with { Features = Everything | VirtioFeatures.LogAll },
+        },
+
         // Rings.
         new("SET_VRING_NUM", WithMemory, SetVringNum, Ring(3, 512))
         {
@@ -84,7 +102,11 @@ public sealed class SessionTableSpec
         {
             Change = OneRing(2, r => r with { Addresses = Addresses(2) }),
         },
-        Refused("SET_VRING_ADDR, a log that was not offered", () => Running(2), SetVringAddr, FlaggedAddresses(1)),
+        new("SET_VRING_ADDR with a log", () => Running(2), SetVringAddr, FlaggedAddresses(1))
+        {
+            Change = OneRing(2, r => r with { Addresses = Addresses(2) with { Flags = 1 } }),
+        },
+        Refused("SET_VRING_ADDR, a log that was not offered", WithoutLog, SetVringAddr, FlaggedAddresses(1)),
         Refused("SET_VRING_ADDR, unknown flags", WithMemory, SetVringAddr, FlaggedAddresses(2)),
         new("SET_VRING_ENABLE 1", WithMemory, SetVringEnable, Ring(0, 1))
         {
@@ -134,7 +156,7 @@ public sealed class SessionTableSpec
 
         // What is not served.
         Refused("number 0", () => Running(0), (RequestCode)0),
-        Refused("SET_LOG_BASE", () => Running(0), SetLogBase, new byte[16], 1),
+        Refused("IOTLB_MSG", () => Running(0), IotlbMsg, new byte[32]),
         Refused("number 999", () => Running(0), (RequestCode)999, new byte[40], 3),
     ];
 
@@ -172,6 +194,9 @@ public sealed class SessionTableSpec
         Assert.Equal(name == "SET_PROTOCOL_FEATURES" ? Reply.None : expected, conversation.Last.Reply);
     }
 
+    private static Conversation WithoutLog() =>
+        Negotiated(Profile with { ProtocolFeatures = Profile.ProtocolFeatures & ~ProtocolFeatures.LogShmfd });
+
     private static Row Refused(
         string name, Func<Conversation> given, RequestCode code, ReadOnlyMemory<byte> payload = default, int fds = 0) =>
         new(name, given, code, payload, fds) { Refused = true };
@@ -199,12 +224,13 @@ public sealed class SessionTableSpec
     {
         Features = VirtioFeatures.None,
         Status = DeviceStatus.None,
-        Rings = [.. state.Rings.Select(_ => new RingState())],
+        Rings = [.. state.Rings.Select(ring => new RingState { StoppedAt = ring.Base })],
     };
 
     private static string Describe(SessionEffect effect) => effect switch
     {
         Announce announce => $"Announce {announce.Mac}",
+        MapLog log => $"MapLog {log.Size} {log.Offset}",
         _ => effect.GetType().Name,
     };
 

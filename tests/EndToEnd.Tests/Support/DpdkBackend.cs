@@ -31,8 +31,8 @@ internal sealed class DpdkBackend : IBackend
         TemporaryFolder folder = new();
         string queues = options.QueuePairs.ToString(CultureInfo.InvariantCulture);
         ManagedProcess process = network.Start(
-            "DPDK back-end", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@0", "--main-lcore=0", "--no-huge", "-m", "256", "--no-pci",
-            "--no-telemetry", $"--file-prefix=rmbe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
+            "DPDK back-end", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@0", "--main-lcore=0", "--no-huge", "-m", "256",
+            "--no-pci", "--no-telemetry", $"--file-prefix=rmbe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
             "--vdev", $"net_vhost0,iface={folder["vhost"]},queues={queues}", "--vdev", "net_tap0,iface=dtap0",
             "--", "-i", "--no-lsc-interrupt", $"--rxq={queues}", $"--txq={queues}", "--nb-cores=1", "--total-num-mbufs=16384");
         DpdkBackend backend = new(network, folder, process);
@@ -42,6 +42,11 @@ internal sealed class DpdkBackend : IBackend
             process.Write("start");
             await process.LineAsync("io packet forwarding packets/burst", Timeout);
             await network.ConfigureAsync("link", "set", "dtap0", "up", "mtu", $"{options.Mtu ?? 1500}");
+            if (options.HostMac is not null)
+            {
+                await network.ConfigureAsync("link", "set", "dtap0", "address", options.HostMac);
+            }
+
             foreach (string address in options.Addresses)
             {
                 await network.ConfigureAsync("address", "add", address, "dev", "dtap0");

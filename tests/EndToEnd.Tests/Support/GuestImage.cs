@@ -84,8 +84,8 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
     }
 
     private static Task UnpackKernelAsync(string work, string root, string version) => ShellAsync(
-        $"cd '{work}' && apt-get -o APT::Sandbox::User=root -q download linux-image-{version} && dpkg -x linux-image-{version}_*.deb '{root}'"
-        + $" && depmod -b '{root}' '{version}'");
+        $"cd '{work}' && apt-get -o APT::Sandbox::User=root -q download linux-image-{version}"
+        + $" && dpkg -x linux-image-{version}_*.deb '{root}' && depmod -b '{root}' '{version}'");
 
     private static async Task FillDiskAsync(string root, string disk, string version, string init)
     {
@@ -120,7 +120,8 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
             File.Copy(module, Path.Combine(disk, "lib", "modules", Path.GetFileName(module)));
         }
 
-        await File.WriteAllLinesAsync(Path.Combine(disk, "lib", "modules", "order"), order.Distinct().Select(Path.GetFileName).OfType<string>());
+        await File.WriteAllLinesAsync(
+            Path.Combine(disk, "lib", "modules", "order"), order.Distinct().Select(Path.GetFileName).OfType<string>());
     }
 
     private static Task<string> ShellAsync(string script) => ManagedProcess.RunAsync(Timeout, "sh", "-c", script);

@@ -26,6 +26,9 @@ internal sealed record BackendOptions
     /// <summary>The TAP's addresses with their prefix lengths.</summary>
     internal IReadOnlyList<string> Addresses { get; init; } = [];
 
+    /// <summary>The TAP's own MAC address; null for one that the kernel makes up.</summary>
+    internal string? HostMac { get; init; }
+
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }
 }

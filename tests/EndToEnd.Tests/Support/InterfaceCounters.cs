@@ -13,7 +13,8 @@ internal sealed record InterfaceCounters(
     /// <summary>Reads one line of <c>/proc/net/dev</c>: eight numbers for receive, eight for send.</summary>
     internal static InterfaceCounters? Parse(string procNetDev, string name)
     {
-        string? line = procNetDev.Split('\n').FirstOrDefault(candidate => candidate.TrimStart().StartsWith(name + ":", StringComparison.Ordinal));
+        string? line = procNetDev.Split('\n')
+            .FirstOrDefault(candidate => candidate.TrimStart().StartsWith(name + ":", StringComparison.Ordinal));
         if (line is null)
         {
             return null;

@@ -86,13 +86,15 @@ internal sealed class ManagedProcess : IAsyncDisposable
         int exitCode = await process.ExitAsync(timeout);
         return exitCode == 0
             ? process.Output
-            : throw new InvalidOperationException($"`{program} {string.Join(' ', all)}` ended with {exitCode}:\n{process.Output}");
+            : throw new InvalidOperationException(
+                $"`{program} {string.Join(' ', all)}` ended with {exitCode}:\n{process.Output}");
     }
 
     /// <summary>Writes one line to the process's standard input.</summary>
     internal void Write(string line) => _process.StandardInput.WriteLine(line);
 
-    internal Task<Match> LineAsync(string pattern, TimeSpan timeout, int from = 0) => LineAsync(new Regex(pattern), timeout, from);
+    internal Task<Match> LineAsync(string pattern, TimeSpan timeout, int from = 0) =>
+        LineAsync(new Regex(pattern), timeout, from);
 
     /// <summary>The first line from <paramref name="from"/> on that matches; waits for it.</summary>
     /// <exception cref="TimeoutException">No such line came in time, or the process ended without it.</exception>

@@ -69,7 +69,7 @@ internal sealed class PacketSocket : IDisposable
     [DllImport("libc", SetLastError = true)]
     private static extern uint if_nametoindex(byte[] name);
 
-    /// <summary>struct sockaddr_ll: family 0, protocol 2 (big-endian), interface index 4, hardware type 8, packet type 10.</summary>
+    /// <summary>struct sockaddr_ll: family at 0, protocol 2 (big-endian), interface 4, hardware 8, packet type 10.</summary>
     private sealed class PacketEndPoint(int interfaceIndex) : EndPoint
     {
         internal const int Size = 20;

@@ -8,11 +8,17 @@ internal sealed record QemuOptions
 {
     internal int Queues { get; init; } = 2;
 
-    /// <summary>Further properties of virtio-net-pci, such as <c>packed=on</c>, <c>mrg_rxbuf=off</c>, <c>host_mtu=9000</c>.</summary>
+    /// <summary>Further properties of virtio-net-pci: <c>packed=on</c>, <c>mrg_rxbuf=off</c>, <c>host_mtu=9000</c>.</summary>
     internal IReadOnlyList<string> DeviceProperties { get; init; } = [];
 
     /// <summary>Connect again, every second, when the back-end goes away.</summary>
     internal bool Reconnect { get; init; }
+
+    /// <summary>Where QEMU listens for its monitor (QMP), or null for none.</summary>
+    internal string? Monitor { get; init; }
+
+    /// <summary>Wait for a guest that comes from another QEMU to this socket, instead of booting one.</summary>
+    internal string? Incoming { get; init; }
 }
 
 /// <summary>What a command in the guest printed, and its exit code.</summary>
@@ -23,8 +29,8 @@ internal sealed record GuestAnswer(int ExitCode, string Output);
 /// shell is reached over the second serial line (<c>guest-init.sh</c>).
 /// </summary>
 /// <remarks>
-/// QEMU 7.2 crashes with vhost-user, emulation and MSI-X together (in msix_set_vector_notifiers), hence <c>vectors=0</c>. On a busy
-/// machine the emulated timer can look broken to the kernel, hence <c>no_timer_check</c>.
+/// QEMU 7.2 crashes with vhost-user, emulation and MSI-X together (in msix_set_vector_notifiers), hence <c>vectors=0</c>.
+/// On a busy machine the emulated timer can look broken to the kernel, hence <c>no_timer_check</c>.
 /// </remarks>
 internal sealed class QemuGuest : IAsyncDisposable
 {
@@ -58,13 +64,18 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-chardev", $"socket,id=c0,path={backend.Socket}{(options.Reconnect ? ",reconnect=1" : "")}",
             "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
             "-device", device,
+            .. options.Monitor is null ? [] : new[] { "-qmp", $"unix:{options.Monitor},server=on,wait=off" },
+            .. options.Incoming is null ? [] : new[] { "-incoming", $"unix:{options.Incoming}" },
         ];
-        return BootAsync(boot => backend.Namespace.Start("QEMU", "qemu-system-x86_64", [.. arguments, .. boot]));
+        return BootAsync(
+            boot => backend.Namespace.Start("QEMU", "qemu-system-x86_64", [.. arguments, .. boot]),
+            waits: options.Incoming is not null);
     }
 
     /// <summary>Boots a guest by a command line of the caller's; returns when its shell is ready.</summary>
     /// <param name="start">Starts QEMU with further arguments: the guest's kernel, its two serial lines, no monitor.</param>
-    internal static async Task<QemuGuest> BootAsync(Func<string[], ManagedProcess> start)
+    /// <param name="waits">The guest is to come from elsewhere: returns at once.</param>
+    internal static async Task<QemuGuest> BootAsync(Func<string[], ManagedProcess> start, bool waits = false)
     {
         Require.Program("qemu-system-x86_64", "qemu-system-x86");
         GuestImage image = await GuestImage.GetAsync();
@@ -74,6 +85,11 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-kernel", image.Kernel, "-initrd", image.InitialRamDisk, "-append", "console=ttyS0 no_timer_check quiet",
             "-serial", $"file:{folder["console"]}", "-serial", "stdio", "-monitor", "none",
         ]));
+        if (waits)
+        {
+            return guest;
+        }
+
         try
         {
             await guest.Process.LineAsync("^@ready", BootTimeout);

@@ -17,8 +17,8 @@ internal sealed class RingmasterProcess : IBackend
     }
 
     /// <summary>
-    /// The executable: of <c>RINGMASTER_EXECUTABLE</c> (a published or installed one), else the one that the project reference has
-    /// put beside the tests.
+    /// The executable: of <c>RINGMASTER_EXECUTABLE</c> (a published or installed one), else the one that the project
+    /// reference has put beside the tests.
     /// </summary>
     internal static string Executable =>
         Environment.GetEnvironmentVariable("RINGMASTER_EXECUTABLE") ?? Path.Combine(AppContext.BaseDirectory, "ringmaster");
@@ -43,6 +43,11 @@ internal sealed class RingmasterProcess : IBackend
         if (options.Addresses.Count > 0)
         {
             keys.Add($"{device}.tap.address=[{string.Join(", ", options.Addresses.Select(address => $"\"{address}\""))}]");
+        }
+
+        if (options.HostMac is not null)
+        {
+            keys.Add($"{device}.tap.host-mac=\"{options.HostMac}\"");
         }
 
         if (options.Mtu is not null)

@@ -8,6 +8,7 @@ public abstract class ServedGuest : IAsyncLifetime
 {
     internal const string HostAddress = "10.77.0.1";
     internal const string GuestAddress = "10.77.0.2";
+    internal const string HostMac = "02:00:00:00:77:01";
     internal const string HostAddress6 = "fd77::1";
     internal const string GuestAddress6 = "fd77::2";
 
@@ -47,7 +48,9 @@ public abstract class ServedGuest : IAsyncLifetime
     {
         await guest.MustRunAsync("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up");
         await guest.MustRunAsync($"ip addr add {GuestAddress}/24 dev eth0 && ip -6 addr add {GuestAddress6}/64 dev eth0");
-        await guest.MustRunAsync("iperf3 --server --daemon");
+
+        // One server for each client, for a server that has seen a client break off may end.
+        await guest.MustRunAsync("while :; do iperf3 --server --one-off; done > /dev/null 2>&1 &");
     }
 
     /// <summary>What is done to a guest that has just booted, before the tests.</summary>
@@ -62,6 +65,7 @@ public abstract class ServedGuest : IAsyncLifetime
             {
                 QueuePairs = Card.Queues,
                 Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
+                HostMac = HostMac,
                 Mtu = Mtu == 1500 ? null : Mtu,
             });
         _guest = await QemuGuest.BootAsync(_backend, Card);

@@ -71,7 +71,9 @@ internal sealed class TestNamespace : IAsyncDisposable
         { Name = "in-netns" };
         thread.Start();
         thread.Join();
-        return failure is null ? result : throw new InvalidOperationException($"In network namespace {Name}: {failure.Message}", failure);
+        return failure is null
+            ? result
+            : throw new InvalidOperationException($"In network namespace {Name}: {failure.Message}", failure);
     }
 
     /// <summary>Sends one echo request from inside and waits for the reply.</summary>

@@ -15,7 +15,8 @@ internal sealed record TestpmdOptions(int Queues, bool Mergeable, int QueueSize)
 }
 
 /// <summary>What testpmd counted at its port since the start of the process.</summary>
-internal sealed record TestpmdCounters(long Received, long Sent, IReadOnlyList<long> ReceivedByQueue, IReadOnlyList<long> SentByQueue);
+internal sealed record TestpmdCounters(
+    long Received, long Sent, IReadOnlyList<long> ReceivedByQueue, IReadOnlyList<long> SentByQueue);
 
 /// <summary>
 /// A front-end and driver that no one here wrote: testpmd with net_virtio_user, on its interactive prompt.
@@ -44,10 +45,12 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
         int cpu = Environment.ProcessorCount - 1;
         string device = string.Create(
             CultureInfo.InvariantCulture,
-            $"net_virtio_user0,path={backend.Socket},mac=02:00:00:00:00:01,queues={options.Queues},queue_size={options.QueueSize},packed_vq={(options.Packed ? 1 : 0)},mrg_rxbuf={(options.Mergeable ? 1 : 0)},in_order={(options.InOrder ? 1 : 0)}");
+            $"net_virtio_user0,path={backend.Socket},mac=02:00:00:00:00:01,queues={options.Queues},queue_size={options.QueueSize}"
+            + $",packed_vq={Flag(options.Packed)},mrg_rxbuf={Flag(options.Mergeable)},in_order={Flag(options.InOrder)}");
         ManagedProcess process = backend.Namespace.Start(
-            "testpmd", "stdbuf", "-oL", "dpdk-testpmd", $"--lcores=0@{cpu},1@{cpu}", "--main-lcore=0", "--no-huge", "-m", "256", "--no-pci",
-            "--no-telemetry", $"--file-prefix=rmfe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}", "--vdev", device,
+            "testpmd", "stdbuf", "-oL", "dpdk-testpmd", $"--lcores=0@{cpu},1@{cpu}", "--main-lcore=0", "--no-huge", "-m", "256",
+            "--no-pci", "--no-telemetry", $"--file-prefix=rmfe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
+            "--vdev", device,
             "--", "-i", "--no-lsc-interrupt", $"--rxq={options.Queues}", $"--txq={options.Queues}", $"--rxd={options.QueueSize}",
             $"--txd={options.QueueSize}", "--total-num-mbufs=16384");
         TestpmdFrontEnd frontEnd = new(process, options);
@@ -118,6 +121,8 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
         await _process.LineAsync("^Command not found", Timeout, mark);
         return _process.LinesFrom(mark);
     }
+
+    private static int Flag(bool on) => on ? 1 : 0;
 
     private static long Number(string text, string pattern)
     {

@@ -12,8 +12,9 @@ namespace Ringmaster.Actors.Tests.Protocol;
 /// <summary>A front-end's side of a session: sends messages one after the other and takes each step as it comes.</summary>
 internal sealed class Conversation
 {
-    /// <summary>What a front-end acknowledges here: all, with split rings.</summary>
-    internal const VirtioFeatures Everything = VhostUserSession.SupportedFeatures & ~VirtioFeatures.RingPacked;
+    /// <summary>What a front-end acknowledges here: all, with split rings and no migration under way.</summary>
+    internal const VirtioFeatures Everything =
+        VhostUserSession.SupportedFeatures & ~(VirtioFeatures.RingPacked | VirtioFeatures.LogAll);
 
     internal const int MaxQueueSize = 1024;
     internal const ulong UserAddress = 0x7f00_0000_0000;

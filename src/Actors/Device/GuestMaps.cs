@@ -1,0 +1,25 @@
+using Ringmaster.Native.Memory;
+
+namespace Ringmaster.Actors.Device;
+
+/// <summary>What is mapped of a guest. Both are reference-counted; whoever holds these holds one reference to each.</summary>
+/// <param name="Memory">Guest memory.</param>
+/// <param name="Log">Where writes to it are marked while the guest migrates, or null.</param>
+internal readonly record struct GuestMaps(GuestMemory Memory, DirtyLog? Log)
+{
+    internal static GuestMaps None { get; } = new(GuestMemory.Empty, null);
+
+    /// <summary>Gives back the references to what is not in others.</summary>
+    internal void ReleaseAllBut(GuestMaps others)
+    {
+        if (!ReferenceEquals(Memory, others.Memory))
+        {
+            Memory.Release();
+        }
+
+        if (!ReferenceEquals(Log, others.Log))
+        {
+            Log?.Release();
+        }
+    }
+}

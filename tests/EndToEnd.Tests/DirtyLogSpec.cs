@@ -1,0 +1,268 @@
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.EndToEnd.Tests;
+
+/// <summary>The log of live migration, page by page, against the bytes that have changed in guest memory.</summary>
+public sealed class DirtyLogSpec : IAsyncLifetime
+{
+    private const int Page = 4096;
+    private const int Frames = 600;
+    private const byte Untouched = 0xee;
+    private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+
+    private TestNamespace? _network;
+    private IBackend? _backend;
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        if (_backend is not null)
+        {
+            await _backend.DisposeAsync();
+        }
+
+        if (_network is not null)
+        {
+            await _network.DisposeAsync();
+        }
+    }
+
+    /// <summary>
+    /// The log is read and cleared again and again, as a migration does. So many frames go that each ring goes round, so that all of
+    /// its device's part was written to.
+    /// </summary>
+    [SkippableTheory]
+    [InlineData(VirtioFeatures.None)]
+    [InlineData(Packed)]
+    [InlineData(Packed | VirtioFeatures.InOrder)]
+    [InlineData(VirtioFeatures.InOrder)]
+    public async Task Every_page_that_the_device_wrote_is_marked_and_no_other(VirtioFeatures format)
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect(format);
+        using var log = new TestLog(driver.Ram);
+        using var call = new EventFd();
+        NetQueuePair pair = driver.Pairs[0];
+        FrameExchange.Run(driver, host, 50);
+        Span<byte> buffers = driver.Ram.Bytes(pair.ReceiveBuffers, pair.ReceiveBufferBytes);
+        buffers.Fill(Untouched);
+        driver.Client.SetLogFd(call.Fd);
+        Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
+        Switch(driver, on: true);
+        call.Drain();
+
+        HashSet<ulong> marked = [];
+        for (int round = 0; round < 4; round++)
+        {
+            FrameExchange.Run(driver, host, Frames / 4);
+            marked.UnionWith(log.TakeAll());
+        }
+
+        driver.StopRings();
+        marked.UnionWith(log.TakeAll());
+        HashSet<ulong> expected = [.. ChangedPages(driver.Ram, pair)];
+        Assert.NotEmpty(expected);
+        foreach (DriverRing ring in new[] { pair.Rx, pair.Tx })
+        {
+            bool packed = format.HasFlag(Packed);
+            expected.UnionWith(Pages(ring.Addresses.Device, packed ? 4 : 4 + (8 * ring.Size)));
+            expected.UnionWith(packed ? Pages(ring.Addresses.Descriptors, 16 * ring.Size) : []);
+        }
+
+        Assert.Equal(expected.Order(), marked.Order());
+        Assert.NotEqual(0UL, call.Drain());
+    }
+
+    [SkippableFact]
+    public async Task Nothing_is_marked_once_LOG_ALL_and_the_rings_logs_are_off_again()
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect(VirtioFeatures.None);
+        using var log = new TestLog(driver.Ram);
+        Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
+        FrameExchange.Run(driver, host, 50);
+        Assert.Empty(log.TakeAll());
+
+        Switch(driver, on: true);
+        FrameExchange.Run(driver, host, 50);
+        Assert.NotEmpty(log.TakeAll());
+
+        Switch(driver, on: false);
+        log.TakeAll();
+        FrameExchange.Run(driver, host, 50);
+        Assert.Empty(log.TakeAll());
+    }
+
+    [SkippableFact]
+    public async Task After_the_reply_to_SET_LOG_BASE_nothing_is_written_to_the_last_log()
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect(VirtioFeatures.None);
+        using var first = new TestLog(driver.Ram);
+        using var second = new TestLog(driver.Ram);
+        Assert.Equal(0UL, driver.Client.SetLogBase(first.Size, 0, first.File));
+        Switch(driver, on: true);
+        (TestLog current, TestLog last) = (second, first);
+        for (int round = 0; round < 20; round++)
+        {
+            // Frames are on their way while the log changes.
+            for (int number = 0; number < 64; number++)
+            {
+                host.Send(TestFrame.Build(number, 1000));
+            }
+
+            Assert.Equal(0UL, driver.Client.SetLogBase(current.Size, 0, current.File));
+            last.TakeAll();
+            Drain(driver, 64);
+
+            Assert.Empty(last.TakeAll());
+            (current, last) = (last, current);
+        }
+
+        // And a frame later it is the current one that is written to.
+        FrameExchange.Run(driver, host, 16);
+        Assert.NotEmpty(last.TakeAll());
+    }
+
+    [SkippableFact]
+    public async Task A_log_too_small_for_memory_takes_the_marks_that_it_has_room_for()
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect(VirtioFeatures.None);
+        using var log = new TestLog(driver.Ram);
+
+        // Receive buffers lie beyond the first 64 pages, the used rings within them. The bytes after the log are a guard.
+        Assert.Equal(0UL, driver.Client.SetLogBase(8, 0, log.File));
+        Switch(driver, on: true);
+        FrameExchange.Run(driver, host, 100);
+
+        IReadOnlyList<ulong> marked = log.TakeAll();
+        Assert.NotEmpty(marked);
+        Assert.All(marked, page => Assert.True(page < 64, $"page {page} is marked"));
+    }
+
+    [SkippableFact]
+    public async Task A_log_larger_than_its_file_is_refused_and_the_device_goes_on()
+    {
+        await StartAsync();
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using VirtioNetDriver driver = Connect(VirtioFeatures.None);
+        using var log = new TestLog(driver.Ram);
+
+        Assert.NotEqual(0UL, driver.Client.SetLogBase(log.FileSize + 1, 0, log.File));
+        Assert.NotEqual(0UL, driver.Client.SetLogBase(log.FileSize, Page, log.File));
+        Switch(driver, on: true);
+        FrameExchange.Run(driver, host, 50);
+        Assert.Empty(log.TakeAll());
+    }
+
+    private static void Switch(VirtioNetDriver driver, bool on)
+    {
+        VirtioFeatures features = driver.Features & ~VirtioFeatures.LogAll;
+        driver.Client.SetFeatures(on ? features | VirtioFeatures.LogAll : features);
+        foreach (NetQueuePair pair in driver.Pairs)
+        {
+            foreach ((int number, DriverRing ring) in new[] { (2 * pair.Index, pair.Rx), ((2 * pair.Index) + 1, pair.Tx) })
+            {
+                driver.Client.SetVringAddr(number, driver.UserAddresses(ring), on ? ring.Addresses.Device : null);
+            }
+        }
+
+        driver.Client.GetFeatures();
+    }
+
+    private static void Drain(VirtioNetDriver driver, int frames)
+    {
+        DateTime deadline = DateTime.UtcNow + Timeout;
+        while (frames > 0)
+        {
+            driver.WaitRx(TimeSpan.FromMilliseconds(100));
+            while (driver.Pairs[0].TryReceive(out _, out ReadOnlySpan<byte> frame))
+            {
+                frames -= TestFrame.NumberOf(frame) is null ? 0 : 1;
+            }
+
+            driver.Pairs[0].FlushRx();
+            Assert.True(DateTime.UtcNow < deadline, $"{frames} frames did not arrive in the guest");
+        }
+    }
+
+    private static IEnumerable<ulong> ChangedPages(GuestRam ram, NetQueuePair pair) => Pages(pair.ReceiveBuffers, pair.ReceiveBufferBytes)
+        .Where(page => ram.Bytes(page * Page, Page).ContainsAnyExcept(Untouched));
+
+    private static IEnumerable<ulong> Pages(ulong address, int length)
+    {
+        for (ulong page = address / Page; page <= (address + (ulong)length - 1) / Page; page++)
+        {
+            yield return page;
+        }
+    }
+
+    private async Task StartAsync()
+    {
+        Require.Root();
+        Backends.SkipForDpdk("its log is not in question here");
+        _network = await TestNamespace.CreateAsync();
+        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 1 });
+    }
+
+    private VirtioNetDriver Connect(VirtioFeatures format) => VirtioNetDriver.Start(
+        FrontendClient.Connect(_backend!.Socket, Timeout),
+        new VirtioNetOptions
+        {
+            Features = VirtioNetOptions.ModernFeatures | format,
+            ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.LogShmfd,
+        });
+
+    /// <summary>A log for all of a guest's memory, which lies from address 0 on, in a file of its own.</summary>
+    private sealed class TestLog : IDisposable
+    {
+        private readonly GuestRam _memory;
+
+        internal TestLog(GuestRam ram)
+        {
+            ulong end = ram.Regions[^1].GuestAddress + ram.Regions[^1].Size;
+            Size = end / Page / 8;
+            FileSize = (Size + Page - 1) / Page * Page;
+            _memory = new GuestRam(new GuestRamOptions { Pieces = [new RamPiece(0, FileSize)] });
+        }
+
+        internal ulong Size { get; }
+
+        internal ulong FileSize { get; }
+
+        internal OwnedFd File => _memory.FileOf(0);
+
+        /// <summary>Reads which pages are marked and clears the marks. No frame may be on its way.</summary>
+        internal IReadOnlyList<ulong> TakeAll()
+        {
+            Span<byte> bytes = _memory.Bytes(0, (int)FileSize);
+            List<ulong> pages = [];
+            for (int i = 0; i < bytes.Length; i++)
+            {
+                for (int bit = 0; bit < 8; bit++)
+                {
+                    if ((bytes[i] & (1 << bit)) != 0)
+                    {
+                        pages.Add((ulong)((i * 8) + bit));
+                    }
+                }
+            }
+
+            bytes.Clear();
+            return pages;
+        }
+
+        public void Dispose() => _memory.Dispose();
+    }
+}
