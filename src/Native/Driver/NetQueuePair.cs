@@ -13,7 +13,7 @@ namespace Ringmaster.Native.Driver;
 /// that the account of <see cref="DriverRing"/> covers them all. A test may add chains of its own to <see cref="Rx"/>
 /// and <see cref="Tx"/>, with negative tokens; they end up in <see cref="ForeignRx"/> and <see cref="ForeignTx"/>.
 /// </remarks>
-public sealed class NetQueuePair : IDisposable
+public sealed partial class NetQueuePair : IDisposable
 {
     private readonly GuestRam _ram;
     private readonly VirtioNetOptions _options;
@@ -174,61 +174,6 @@ public sealed class NetQueuePair : IDisposable
         return count;
     }
 
-    /// <summary>Puts every receive buffer on the ring that fits and is not there yet.</summary>
-    /// <returns>How many are there.</returns>
-    public int PostAll()
-    {
-        while (_posted < Math.Min(_options.ReceiveBuffers, _options.QueueSize) && Post(_posted))
-        {
-            _posted++;
-        }
-
-        FlushRx();
-        return _posted;
-    }
-
-    /// <summary>
-    /// Takes one frame. The buffers of the frame before go back on the ring, invisible until <see cref="FlushRx"/>.
-    /// </summary>
-    /// <param name="header">Its header. Its number of buffers is heeded with MRG_RXBUF alone.</param>
-    /// <param name="frame">Its bytes, valid until the next call.</param>
-    /// <exception cref="RingViolationException">The device broke the rules of the ring or of mergeable buffers.</exception>
-    public bool TryReceive(out VirtioNetHeader header, out ReadOnlySpan<byte> frame)
-    {
-        Repost();
-        if (!TryCollectBuffer(out UsedChain first))
-        {
-            header = default;
-            frame = default;
-            return false;
-        }
-
-        if (first.Length < (uint)Layout.HeaderSize)
-        {
-            throw new RingViolationException($"A receive buffer came back with {first.Length} bytes.");
-        }
-
-        Span<byte> bytes = _ram.Bytes(BufferAddress((int)first.Token), (int)first.Length);
-        header = ReadHeader(bytes);
-        frame = bytes[Layout.HeaderSize..];
-        if (Layout.Mergeable && header.Buffers != 1)
-        {
-            frame = Assemble(frame, header.Buffers);
-        }
-
-        return true;
-    }
-
-    /// <summary>Shows the device the free buffers, those of the last frame included; kicks if it wants to be kicked.</summary>
-    public void FlushRx()
-    {
-        Repost();
-        if (Rx.Publish())
-        {
-            RxKick.Signal();
-        }
-    }
-
     /// <summary>Sleeps until something was received.</summary>
     /// <returns>False when the time is over.</returns>
     public bool WaitRx(TimeSpan timeout) => Wait(Rx, RxCall, timeout);
@@ -277,79 +222,6 @@ public sealed class NetQueuePair : IDisposable
         whole[..Layout.HeaderSize].CopyTo(_ram.Bytes(address, Layout.HeaderSize));
     }
 
-    private VirtioNetHeader ReadHeader(ReadOnlySpan<byte> bytes)
-    {
-        Span<byte> whole = stackalloc byte[VirtioNetHeader.Size];
-        whole.Clear();
-        bytes[..Layout.HeaderSize].CopyTo(whole);
-        VirtioNetHeader.TryRead(whole, out VirtioNetHeader header);
-        return header;
-    }
-
-    private ReadOnlySpan<byte> Assemble(ReadOnlySpan<byte> firstPart, int buffers)
-    {
-        firstPart.CopyTo(_assembled);
-        int length = firstPart.Length;
-        if (buffers == 0)
-        {
-            throw new RingViolationException("A mergeable frame claims no buffer.");
-        }
-
-        for (int i = 1; i < buffers; i++)
-        {
-            if (!TryCollectBuffer(out UsedChain next) || length + next.Length > _assembled.Length)
-            {
-                throw new RingViolationException($"A frame claims {buffers} buffers; {i} came, with {length} bytes.");
-            }
-
-            _ram.Bytes(BufferAddress((int)next.Token), (int)next.Length).CopyTo(_assembled.AsSpan(length));
-            length += (int)next.Length;
-        }
-
-        return _assembled.AsSpan(0, length);
-    }
-
-    private bool TryCollectBuffer(out UsedChain used)
-    {
-        while (Rx.TryCollect(out used))
-        {
-            if (used.Token >= 0)
-            {
-                _toRepost.Add(used);
-                return true;
-            }
-
-            ForeignRx.Add(used);
-        }
-
-        return false;
-    }
-
-    private void Repost()
-    {
-        foreach (UsedChain used in _toRepost)
-        {
-            Post((int)used.Token);
-        }
-
-        _toRepost.Clear();
-    }
-
-    private bool Post(int buffer)
-    {
-        ulong address = BufferAddress(buffer);
-        int left = Layout.ReceiveSize;
-        for (int i = 0; i < _receivePieces.Length; i++)
-        {
-            int length = i == _receivePieces.Length - 1 ? left : Layout.ReceiveSize / _receivePieces.Length;
-            _receivePieces[i] = new RingBuffer(address, (uint)length, Writable: true);
-            address += (ulong)length;
-            left -= length;
-        }
-
-        return Rx.TryAdd(_receivePieces, buffer, _indirect && _receivePieces.Length > 1);
-    }
-
     private int Cut(ulong address, int total)
     {
         int from = 0;
@@ -370,54 +242,4 @@ public sealed class NetQueuePair : IDisposable
     private ulong SlotAddress(int slot) => _transmitBuffers + ((ulong)slot * (ulong)Layout.TransmitStride);
 
     private ulong BufferAddress(int buffer) => _receiveBuffers + ((ulong)buffer * (ulong)Layout.ReceiveStride);
-}
-
-/// <summary>What follows from the options and the acknowledged features, once.</summary>
-internal sealed record NetLayout
-{
-    internal NetLayout(VirtioNetOptions options, VirtioFeatures features)
-    {
-        Mergeable = features.HasFlag(VirtioFeatures.MrgRxbuf);
-        HeaderSize = Mergeable || features.HasFlag(VirtioFeatures.Version1) ? VirtioNetHeader.Size : VirtioNetHeader.LegacySize;
-        bool large = (features & VirtioNetOptions.LargeReceive) != 0;
-        int receive = large ? VirtioNetOptions.LargestFrame + HeaderSize : 1518 + HeaderSize;
-        ReceiveSize = options.ReceiveBufferSize != 0 ? options.ReceiveBufferSize : Mergeable ? 2048 : receive;
-        TransmitSize = options.TransmitBufferSize != 0 ? options.TransmitBufferSize : VirtioNetOptions.LargestFrame + HeaderSize;
-        Indirect = options.Indirect && features.HasFlag(VirtioFeatures.IndirectDesc);
-        Ring = new DriverRingOptions
-        {
-            Size = options.QueueSize,
-            Packed = features.HasFlag(VirtioFeatures.RingPacked),
-            EventIdx = features.HasFlag(VirtioFeatures.EventIdx),
-            InOrder = features.HasFlag(VirtioFeatures.InOrder),
-            IndirectEntries = Indirect ? Math.Max(options.TransmitCuts.Count + 1, options.ReceivePieces) : 0,
-        };
-    }
-
-    internal bool Mergeable { get; }
-
-    internal int HeaderSize { get; }
-
-    internal int ReceiveSize { get; }
-
-    internal int TransmitSize { get; }
-
-    internal bool Indirect { get; }
-
-    internal DriverRingOptions Ring { get; }
-
-    internal int ReceiveStride => RoundUp(ReceiveSize, 64);
-
-    internal int TransmitStride => RoundUp(TransmitSize, 64);
-
-    /// <summary>Bytes of memory that so many pairs take.</summary>
-    internal ulong RamFor(VirtioNetOptions options)
-    {
-        ulong buffers = (ulong)options.QueueSize * (ulong)(ReceiveStride + TransmitStride);
-        ulong rings = (ulong)options.QueueSize * (ulong)(2 * (32 + (Ring.IndirectEntries * 16))) * 16;
-        ulong bytes = (ulong)options.Pairs * (buffers + rings + (64 << 10));
-        return (bytes + (4 << 20)) & ~((2UL << 20) - 1);
-    }
-
-    private static int RoundUp(int size, int to) => (size + to - 1) / to * to;
 }

@@ -1,4 +1,5 @@
 using Ringmaster.Native.Driver;
+using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.EndToEnd.Tests.Hostile;
@@ -158,6 +159,26 @@ public sealed class GuestChainSpec(HostileBackend backend)
                 guest.Offer(guest.Buffer(4));
             }
 
+            guest.OfferGood();
+            guest.OfferGood();
+            guest.ExpectReturned();
+        }
+    });
+
+    [SkippableTheory]
+    [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
+    public Task With_in_order_bad_chains_come_back_in_their_turn(RingSide side, RingFormat format) => backend.SurvivesAsync(() =>
+    {
+        VirtioNetOptions options = new()
+        {
+            QueueSize = RingSize,
+            TransmitBufferSize = HostileGuest.BufferSize,
+            Features = VirtioNetOptions.ModernFeatures | VirtioFeatures.InOrder,
+        };
+        using HostileGuest guest = HostileGuest.Connect(backend, side, format, options);
+        for (int i = 0; i < 40; i++)
+        {
+            guest.Offer(new RawDescriptor(HostileGuest.Nowhere, 256, guest.Legal));
             guest.OfferGood();
             guest.OfferGood();
             guest.ExpectReturned();

@@ -120,6 +120,23 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
         Assert.Equal(TestFrame.Build(number, GoodGuest.FrameSize), guest.Ram.Bytes(second, GoodGuest.FrameSize).ToArray());
     });
 
+    [SkippableTheory]
+    [InlineData(RingFormat.Split)]
+    [InlineData(RingFormat.Packed)]
+    public Task Without_mergeable_buffers_every_frame_says_that_it_has_one(RingFormat format) => backend.SurvivesAsync(() =>
+    {
+        using HostileGuest guest = HostileGuest.Connect(backend, RingSide.Rx, format, Options(mergeable: false));
+        for (int i = 0; i < 10; i++)
+        {
+            // What stands in the buffer before must not be taken for the number.
+            RingBuffer buffer = Buffer(guest, guest.Take(400), 400);
+            guest.Ram.Bytes(buffer.Address, 400).Fill(0xee);
+            guest.OfferOdd(buffer);
+        }
+
+        guest.ExpectReturned();
+    });
+
     /// <summary>Without MRG_RXBUF a frame cannot go on in the next buffer: it is lost, and the buffer stays for the next frame.</summary>
     [SkippableTheory]
     [InlineData(RingFormat.Split)]
