@@ -23,6 +23,7 @@ internal static class GoodGuest
     /// <summary>Moves frames both ways on all pairs of a guest that is connected.</summary>
     internal static void ExchangeFrames(HostileBackend backend, VirtioNetDriver driver)
     {
+        backend.ForgetFrames();
         for (int i = 0; i < Frames; i++)
         {
             Send(backend, driver.Pairs[i % driver.Pairs.Count]);

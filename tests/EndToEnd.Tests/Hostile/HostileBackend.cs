@@ -66,6 +66,15 @@ public sealed class HostileBackend : IAsyncLifetime
     /// <summary>Connects a front-end that has said nothing yet.</summary>
     internal FrontendClient Connect() => FrontendClient.Connect(Backend.Socket, Patience);
 
+    /// <summary>Passes over what came to the host so far, so that its socket has room for what comes next.</summary>
+    internal void ForgetFrames()
+    {
+        while (Host.Receive(TimeSpan.Zero) is not null)
+        {
+            // Nobody waits for these.
+        }
+    }
+
     /// <summary>Lets somebody misbehave; then the process must be the same as ever.</summary>
     internal async Task SurvivesAsync(Action misbehave)
     {

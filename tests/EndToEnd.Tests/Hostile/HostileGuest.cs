@@ -248,6 +248,7 @@ internal sealed class HostileGuest : IDisposable
     /// <summary>Starts both rings anew on the same connection, as a guest does that reboots; they work.</summary>
     internal void RebootAndExchange()
     {
+        _backend.ForgetFrames();
         Driver.Reboot();
         GoodGuest.Send(_backend, Pair);
         if (Side == RingSide.Tx)
