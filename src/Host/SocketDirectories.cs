@@ -13,7 +13,7 @@ internal static class SocketDirectories
     /// <summary>Makes the directories that are missing. Where that fails, the device itself will fail to listen.</summary>
     internal static void Make(IEnumerable<DeviceSettings> devices)
     {
-        foreach (DeviceSettings device in devices.Where(device => device.SocketFd is null))
+        foreach (DeviceSettings device in devices.Where(device => device is { SocketFd: null, Mode: DeviceMode.Server }))
         {
             string directory = Path.GetDirectoryName(Path.GetFullPath(device.Socket)) ?? "/";
             try

@@ -31,6 +31,6 @@ internal sealed class DeviceRecord(DeviceSettings settings, ImmutableArray<int?>
     {
         Crashes = now - LastCrash > Settings.Restart.Window ? 1 : Crashes + 1;
         LastCrash = now;
-        return Backoff.Delay(Settings.Restart, Crashes);
+        return Backoff.Delay(Settings.Restart.MinBackoff, Settings.Restart.MaxBackoff, Crashes);
     }
 }

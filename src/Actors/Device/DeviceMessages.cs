@@ -68,6 +68,9 @@ public enum DevicePhase
     /// <summary>Nobody is connected.</summary>
     Listening,
 
+    /// <summary>Client mode: nobody is connected; the front-end's socket is tried again and again.</summary>
+    Connecting,
+
     /// <summary>A front-end is served.</summary>
     Serving,
 
@@ -90,7 +93,7 @@ public enum DevicePhase
 /// <param name="MemoryRegions">Regions of guest memory mapped.</param>
 /// <param name="Sessions">Front-ends served since the device came up, the present one included.</param>
 /// <param name="Pairs">One for each pair, in order.</param>
-/// <param name="Error">What last went wrong in opening the device, or null.</param>
+/// <param name="Error">What last went wrong in opening the device, or in reaching its front-end; else null.</param>
 public sealed record DeviceSnapshot(
     string Name,
     DevicePhase Phase,

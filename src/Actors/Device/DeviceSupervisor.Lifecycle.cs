@@ -1,11 +1,9 @@
 using Akka.Actor;
 using Akka.Event;
-using Ringmaster.Actors.Protocol;
-using Ringmaster.Native.Linux;
 
 namespace Ringmaster.Actors.Device;
 
-/// <content>Opening, listening, and the end.</content>
+/// <content>Opening, and the end.</content>
 public sealed partial class DeviceSupervisor
 {
     private void OnOpened(Opened message)
@@ -21,8 +19,7 @@ public sealed partial class DeviceSupervisor
 
     private void OnUp()
     {
-        string where = _settings.SocketFd is { } fd ? $"fd {fd}" : _settings.Socket;
-        _log.Info("device {Device}: up, front-ends come in at {Socket}; {Host}", Name, where, _host.Kind.Describe());
+        _log.Info("device {Device}: up, {Door}; {Host}", Name, _door!.Description, _host.Kind.Describe());
         Context.Parent.Tell(new DeviceUp(Name));
         Listen();
     }
@@ -30,7 +27,7 @@ public sealed partial class DeviceSupervisor
     private void OnOpenFailed(OpenFailed message)
     {
         _error = message.Cause.Message;
-        TimeSpan delay = Backoff.Delay(_settings.Restart, ++_attempts);
+        TimeSpan delay = Backoff.Delay(_settings.Restart.MinBackoff, _settings.Restart.MaxBackoff, ++_attempts);
         _log.Error(
             "device {Device}: cannot be opened: {Reason}; next attempt in {Delay} ms",
             Name, _error, delay.TotalMilliseconds);
@@ -43,54 +40,6 @@ public sealed partial class DeviceSupervisor
     {
         Enter(DevicePhase.Opening, Opening);
         _host.Open();
-    }
-
-    private void Listen()
-    {
-        if (_door!.Exhausted)
-        {
-            _log.Info("device {Device}: its only connection has ended", Name);
-            Enter(DevicePhase.Finished, Finished);
-            Context.Parent.Tell(new DeviceFinished(Name));
-            return;
-        }
-
-        Enter(DevicePhase.Listening, Listening);
-        _door.Await();
-    }
-
-    private void OnKnock(FrontendKnocked message)
-    {
-        try
-        {
-            if (_door!.TryAccept() is not { } socket)
-            {
-                Listen();
-                return;
-            }
-
-            Serve(socket);
-        }
-        catch (LinuxException e)
-        {
-            _log.Warning("device {Device}: a front-end could not be let in: {Reason}", Name, e.Message);
-            Timers.StartSingleTimer(Retry.Instance, Retry.Instance, _settings.Restart.MinBackoff);
-        }
-    }
-
-    private void OnRetryAccept(Retry message) => Listen();
-
-    private void Serve(OwnedFd socket)
-    {
-        IActorRef self = Self;
-        long number = _sessions + 1;
-        SessionState state = VhostUserSession.Begin(_profile!);
-        _session = FrontendSession.Open(number, state, socket, _parts.Loop, e => self.Tell(new FrontendEvent(number, e)));
-        _sessions = number;
-        _negotiated = false;
-        _refusals = 0;
-        _log.Info("device {Device}: front-end connected, session {Session}", Name, number);
-        ReceiveNext();
     }
 
     private void OnStopDevice(StopDevice message)

@@ -124,7 +124,7 @@ public sealed partial class DeviceSupervisor
         _session = null;
         if (!_host.DiffersFrom(DeviceDemand.None))
         {
-            Listen();
+            ListenAgain();
             return;
         }
 
@@ -132,7 +132,7 @@ public sealed partial class DeviceSupervisor
         _host.Change(DeviceDemand.None);
     }
 
-    private void OnHostQuiet(HostChanged message) => Listen();
+    private void OnHostQuiet(HostChanged message) => ListenAgain();
 
     /// <summary>The interface was removed under our feet, for one: everything is opened anew.</summary>
     private void OnHostLost(HostChangeFailed message) => throw new DeviceLostException(Name, message.Cause);

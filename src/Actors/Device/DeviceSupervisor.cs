@@ -16,7 +16,7 @@ namespace Ringmaster.Actors.Device;
 /// <para>States (docs/supervision.md has them as a table):</para>
 /// <list type="bullet">
 /// <item>Opening: the host's side and the socket are being opened. Failed: that failed; again after a back-off, for ever.</item>
-/// <item>Listening: nobody is connected. Serving: the front-end's next message is awaited.</item>
+/// <item>Listening: nobody is connected; in client mode the front-end is tried. Serving: its next message is awaited.</item>
 /// <item>Preparing: what a message asks of memory and of the host's side is being done, away from the actor.</item>
 /// <item>AwaitingWorkers: workers have been told; the reply, or the end of the session, waits for the last of them.</item>
 /// <item>Closing: the front-end and its rings have gone; the host's side is being quieted.</item>
@@ -47,6 +47,8 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     private Action? _onQuiet;
     private string? _error;
     private long _sessions;
+
+    /// <summary>To open the device, or in client mode to reach its front-end: those in a row that failed.</summary>
     private int _attempts;
     private int _refusals;
     private bool _negotiated;
@@ -125,6 +127,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     private void Listening()
     {
         Receive<FrontendKnocked>(OnKnock);
+        Receive<FrontendAbsent>(OnAbsent);
         Receive<Retry>(OnRetryAccept);
         Common();
     }
@@ -181,7 +184,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         Receive<HostChanged>(Ignore);
         Receive<HostChangeFailed>(OnHostChangeFailed);
         Receive<FrontendEvent>(DropFrontendEvent);
-        Receive<FrontendKnocked>(Ignore);
+        Receive<DoorAnswer>(Ignore);
     }
 
     private void Enter(DevicePhase phase, Action state)

@@ -88,7 +88,7 @@ internal sealed class HostSide
         try
         {
             DeviceProfile profile = kind.Open();
-            FrontendDoor door = FrontendDoor.Open(settings, parts, () => self.Tell(FrontendKnocked.Instance));
+            FrontendDoor door = FrontendDoor.Open(settings, parts, answer => self.Tell(answer));
             return new Opened(kind, profile, door);
         }
         catch
@@ -147,13 +147,3 @@ internal sealed record HostChangeFailed(Exception Cause);
 
 /// <summary>Everything is closed.</summary>
 internal sealed record HostReleased(Exception? Cause);
-
-/// <summary>Somebody waits at the door.</summary>
-internal sealed record FrontendKnocked
-{
-    internal static readonly FrontendKnocked Instance = new();
-
-    private FrontendKnocked()
-    {
-    }
-}

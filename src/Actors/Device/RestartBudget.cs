@@ -32,26 +32,29 @@ internal sealed class RestartBudget
         }
 
         _restarts.Enqueue(now);
-        return Backoff.Delay(_settings, _restarts.Count);
+        return Backoff.Delay(_settings.MinBackoff, _settings.MaxBackoff, _restarts.Count);
     }
 
     /// <summary>A fresh chance.</summary>
     internal void Reset() => _restarts.Clear();
 }
 
-/// <summary>The exponential back-off that restarts of workers and new attempts to open a device share.</summary>
+/// <summary>
+/// The exponential back-off that restarts of workers, new attempts to open a device and attempts to reach a front-end share.
+/// </summary>
 internal static class Backoff
 {
     /// <summary>
     /// The smallest wait before the first attempt; twice as long before each further one, up to the greatest wait.
     /// </summary>
-    /// <param name="settings">The two bounds.</param>
+    /// <param name="smallest">The wait before the first attempt.</param>
+    /// <param name="greatest">The longest wait.</param>
     /// <param name="attempt">1 for the first.</param>
-    internal static TimeSpan Delay(RestartSettings settings, int attempt)
+    internal static TimeSpan Delay(TimeSpan smallest, TimeSpan greatest, int attempt)
     {
         // From nothing doubling leads nowhere: only the first wait may be none.
-        long first = attempt == 1 ? settings.MinBackoff.Ticks : Math.Max(settings.MinBackoff.Ticks, TimeSpan.TicksPerMillisecond);
+        long first = attempt == 1 ? smallest.Ticks : Math.Max(smallest.Ticks, TimeSpan.TicksPerMillisecond);
         double ticks = first * Math.Pow(2, Math.Min(attempt - 1, 30));
-        return ticks >= settings.MaxBackoff.Ticks ? settings.MaxBackoff : TimeSpan.FromTicks((long)ticks);
+        return ticks >= greatest.Ticks ? greatest : TimeSpan.FromTicks((long)ticks);
     }
 }

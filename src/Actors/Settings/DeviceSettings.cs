@@ -10,8 +10,14 @@ public sealed record DeviceSettings
     /// <summary>The device's name: key in HOCON, actor name, first word of its log lines. Letters, digits, '.', '_' and '-'.</summary>
     public required string Name { get; init; }
 
-    /// <summary>Path of the Unix socket to listen on; not used when <see cref="SocketFd"/> is set.</summary>
+    /// <summary>Who listens on the socket and who connects to it; not used when <see cref="SocketFd"/> is set.</summary>
+    public required DeviceMode Mode { get; init; }
+
+    /// <summary>Path of the Unix socket; not used when <see cref="SocketFd"/> is set.</summary>
     public required string Socket { get; init; }
+
+    /// <summary>How client mode tries to reach the front-end.</summary>
+    public required ConnectSettings Connect { get; init; }
 
     /// <summary>The number of an inherited listening socket (<c>--fd=N</c>), or null to bind <see cref="Socket"/>.</summary>
     public int? SocketFd { get; init; }

@@ -25,7 +25,9 @@ internal static class DeviceSettingsReader
         var device = new DeviceSettings
         {
             Name = name,
+            Mode = reader.Value("mode", ValueForms.OneOf<DeviceMode>()),
             Socket = reader.Template("socket", DevicePlaceholder, name, ValueForms.SocketPath),
+            Connect = ReadConnect(reader.Section("connect")),
             QueuePairs = reader.Value("queue-pairs", ValueForms.Integer(1, 128)),
             QueueSize = reader.Value("queue-size", ValueForms.PowerOfTwo(2, 32768)),
             QueueNum = reader.Value("queue-num", ValueForms.OneOf<QueueNumUnit>()),
@@ -39,6 +41,18 @@ internal static class DeviceSettingsReader
         };
         reader.RefuseUnknown();
         return (device, enabled);
+    }
+
+    private static ConnectSettings ReadConnect(SettingsReader reader)
+    {
+        var connect = new ConnectSettings
+        {
+            MinBackoff = reader.Value("min-backoff", ValueForms.Duration(ShortestTimeout, LongestBackoff)),
+            MaxBackoff = reader.Value("max-backoff", ValueForms.Duration(ShortestTimeout, LongestBackoff)),
+        };
+        RefuseLess(reader, connect.MaxBackoff, connect.MinBackoff);
+        reader.RefuseUnknown();
+        return connect;
     }
 
     private static TapSettings ReadTap(string device, SettingsReader reader)
@@ -78,13 +92,17 @@ internal static class DeviceSettingsReader
             MaxBackoff = reader.Value("max-backoff", ValueForms.Duration(TimeSpan.Zero, LongestBackoff)),
             WorkerTimeout = reader.Value("worker-timeout", ValueForms.Duration(ShortestTimeout, LongestTimeout)),
         };
-        if (restart.MaxBackoff < restart.MinBackoff)
-        {
-            reader.Refuse("max-backoff", $"found '{ValueForms.Text(restart.MaxBackoff)}'; allowed is no less than min-backoff, which is {ValueForms.Text(restart.MinBackoff)}");
-        }
-
+        RefuseLess(reader, restart.MaxBackoff, restart.MinBackoff);
         reader.RefuseUnknown();
         return restart;
+    }
+
+    private static void RefuseLess(SettingsReader reader, TimeSpan maxBackoff, TimeSpan minBackoff)
+    {
+        if (maxBackoff < minBackoff)
+        {
+            reader.Refuse("max-backoff", $"found '{ValueForms.Text(maxBackoff)}'; allowed is no less than min-backoff, which is {ValueForms.Text(minBackoff)}");
+        }
     }
 
     private static VirtioFeatures ReadFeatures(SettingsReader reader)

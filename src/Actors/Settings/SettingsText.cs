@@ -34,7 +34,9 @@ public static class SettingsText
     private static void Device(Writer writer, DeviceSettings device)
     {
         writer.Value("enabled", "on");
+        writer.Value("mode", ValueForms.Text(device.Mode));
         writer.Quoted("socket", device.Socket);
+        writer.Section("connect", () => Connect(writer, device.Connect));
         writer.Value("queue-pairs", Number(device.QueuePairs));
         writer.Value("queue-size", Number(device.QueueSize));
         writer.Value("queue-num", ValueForms.Text(device.QueueNum));
@@ -45,6 +47,12 @@ public static class SettingsText
         writer.Section("restart", () => Restart(writer, device.Restart));
         writer.Section("features", () => Features(writer, device.Features));
         writer.Section("protocol-features", () => Features(writer, device.ProtocolFeatures));
+    }
+
+    private static void Connect(Writer writer, ConnectSettings connect)
+    {
+        writer.Value("min-backoff", ValueForms.Text(connect.MinBackoff));
+        writer.Value("max-backoff", ValueForms.Text(connect.MaxBackoff));
     }
 
     private static void Tap(Writer writer, TapSettings tap)

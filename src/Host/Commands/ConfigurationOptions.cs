@@ -29,7 +29,7 @@ internal sealed class ConfigurationOptions
 
     private readonly Option<string?> _socketPath = new("--socket-path")
     {
-        Description = "Where the one device of the configuration listens.",
+        Description = "The socket of the one device of the configuration.",
         HelpName = "PATH",
     };
 

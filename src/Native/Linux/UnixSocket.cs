@@ -23,15 +23,31 @@ public static unsafe partial class UnixSocket
     /// <exception cref="ArgumentException">The path is empty or too long.</exception>
     public static OwnedFd Connect(string path)
     {
-        OwnedFd socket = Create();
-        IoResult result = Connect(socket, path);
+        IoResult result = TryConnect(path, out OwnedFd? socket);
+        return socket ?? throw new LinuxException($"connect({path})", result.Error);
+    }
+
+    /// <summary>The same with the errno as a value. Never waits, but for the file system of the path.</summary>
+    /// <param name="path">Where somebody should listen.</param>
+    /// <param name="socket">The connection; null on failure. The caller's.</param>
+    /// <exception cref="ArgumentException">The path is empty or too long.</exception>
+    public static IoResult TryConnect(string path, out OwnedFd? socket)
+    {
+        IoResult result = Sys.Result(UnixSocket.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        socket = result.Ok ? new OwnedFd((int)result.Count) : null;
+        if (socket is null)
+        {
+            return result;
+        }
+
+        result = Connect(socket, path);
         if (!result.Ok)
         {
             socket.Dispose();
-            throw new LinuxException($"connect({path})", result.Error);
+            socket = null;
         }
 
-        return socket;
+        return result;
     }
 
     /// <summary>Two sockets connected to each other.</summary>

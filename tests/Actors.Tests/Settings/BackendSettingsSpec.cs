@@ -18,6 +18,8 @@ public sealed class BackendSettingsSpec
         Assert.Equal("net0", device.Name);
         Assert.Equal("/run/ringmaster/net0.sock", device.Socket);
         Assert.Null(device.SocketFd);
+        Assert.Equal(DeviceMode.Server, device.Mode);
+        Assert.Equal((TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(2)), (device.Connect.MinBackoff, device.Connect.MaxBackoff));
         Assert.Equal(2, device.QueuePairs);
         Assert.Equal(1024, device.QueueSize);
         Assert.Equal(QueueNumUnit.Vrings, device.QueueNum);

@@ -20,8 +20,9 @@ public abstract class DeviceTest : TestKit
     private readonly string _directory = Directory.CreateTempSubdirectory("ringmaster-").FullName;
     private readonly List<FrontEnd> _frontEnds = [];
 
-    protected DeviceTest()
-        : base(VirtualTime) => Parent = CreateTestProbe("parent");
+    /// <param name="logLevel">The least severe line that <c>EventFilter</c> sees.</param>
+    protected DeviceTest(string logLevel = "WARNING")
+        : base($"{VirtualTime}\nakka.loglevel = {logLevel}") => Parent = CreateTestProbe("parent");
 
     internal ReadinessLoop Loop { get; } = new("test");
 

@@ -26,10 +26,18 @@ internal static class TestDevices
         WorkerTimeout = TimeSpan.FromSeconds(3),
     };
 
+    internal static ConnectSettings Connect { get; } = new()
+    {
+        MinBackoff = TimeSpan.FromMilliseconds(100),
+        MaxBackoff = TimeSpan.FromSeconds(1),
+    };
+
     internal static DeviceSettings Create(string name, string socket, int pairs = 2) => new()
     {
         Name = name,
+        Mode = DeviceMode.Server,
         Socket = socket,
+        Connect = Connect,
         QueuePairs = pairs,
         QueueSize = 256,
         QueueNum = QueueNumUnit.Vrings,

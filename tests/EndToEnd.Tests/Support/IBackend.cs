@@ -6,7 +6,7 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 /// </summary>
 internal interface IBackend : IAsyncDisposable
 {
-    /// <summary>The Unix socket that a front-end connects to.</summary>
+    /// <summary>The Unix socket that a front-end connects to, or listens on.</summary>
     string Socket { get; }
 
     /// <summary>The TAP's name in <see cref="Namespace"/>.</summary>
@@ -28,6 +28,9 @@ internal sealed record BackendOptions
 
     /// <summary>The TAP's own MAC address; null for one that the kernel makes up.</summary>
     internal string? HostMac { get; init; }
+
+    /// <summary>The front-end listens and the back-end connects; Ringmaster alone.</summary>
+    internal bool FrontEndListens { get; init; }
 
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }

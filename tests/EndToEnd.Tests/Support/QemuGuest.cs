@@ -14,6 +14,9 @@ internal sealed record QemuOptions
     /// <summary>Connect again, every second, when the back-end goes away.</summary>
     internal bool Reconnect { get; init; }
 
+    /// <summary>QEMU listens for the back-end, waits for it before the guest boots, and listens again when it goes away.</summary>
+    internal bool Listens { get; init; }
+
     /// <summary>Where QEMU listens for its monitor (QMP), or null for none.</summary>
     internal string? Monitor { get; init; }
 
@@ -61,7 +64,7 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
             "-display", "none", "-nodefaults", "-no-user-config",
             "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-numa", "node,memdev=mem",
-            "-chardev", $"socket,id=c0,path={backend.Socket}{(options.Reconnect ? ",reconnect=1" : "")}",
+            "-chardev", $"socket,id=c0,path={backend.Socket}{Connection(options)}",
             "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
             "-device", device,
             .. options.Monitor is null ? [] : new[] { "-qmp", $"unix:{options.Monitor},server=on,wait=off" },
@@ -131,6 +134,13 @@ internal sealed class QemuGuest : IAsyncDisposable
         Process.Write("0 reboot -f");
         await Process.LineAsync("^@ready", BootTimeout, mark);
     }
+
+    private static string Connection(QemuOptions options) => options switch
+    {
+        { Listens: true } => ",server=on,wait=on",
+        { Reconnect: true } => ",reconnect=1",
+        _ => "",
+    };
 
     public async ValueTask DisposeAsync()
     {

@@ -50,6 +50,11 @@ internal sealed class RingmasterProcess : IBackend
             keys.Add($"{device}.tap.host-mac=\"{options.HostMac}\"");
         }
 
+        if (options.FrontEndListens)
+        {
+            keys.Add($"{device}.mode=client");
+        }
+
         if (options.Mtu is not null)
         {
             keys.Add($"{device}.mtu={options.Mtu}");
@@ -68,7 +73,7 @@ internal sealed class RingmasterProcess : IBackend
         }
     }
 
-    /// <summary>Starts it again with the same settings; returns when it listens.</summary>
+    /// <summary>Starts it again with the same settings; returns when it listens, or tries to connect.</summary>
     internal async Task RestartAsync()
     {
         await Process.DisposeAsync();

@@ -12,6 +12,9 @@ internal sealed record TestpmdOptions(int Queues, bool Mergeable, int QueueSize)
     internal bool Packed { get; init; }
 
     internal bool InOrder { get; init; }
+
+    /// <summary>It listens for the back-end, and its start waits for it.</summary>
+    internal bool Listens { get; init; }
 }
 
 /// <summary>What testpmd counted at its port since the start of the process.</summary>
@@ -46,7 +49,8 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
         string device = string.Create(
             CultureInfo.InvariantCulture,
             $"net_virtio_user0,path={backend.Socket},mac=02:00:00:00:00:01,queues={options.Queues},queue_size={options.QueueSize}"
-            + $",packed_vq={Flag(options.Packed)},mrg_rxbuf={Flag(options.Mergeable)},in_order={Flag(options.InOrder)}");
+            + $",packed_vq={Flag(options.Packed)},mrg_rxbuf={Flag(options.Mergeable)},in_order={Flag(options.InOrder)}"
+            + $"{(options.Listens ? ",server=1" : "")}");
         ManagedProcess process = backend.Namespace.Start(
             "testpmd", "stdbuf", "-oL", "dpdk-testpmd", $"--lcores=0@{cpu},1@{cpu}", "--main-lcore=0", "--no-huge", "-m", "256",
             "--no-pci", "--no-telemetry", $"--file-prefix=rmfe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
