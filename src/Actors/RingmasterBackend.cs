@@ -134,7 +134,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
             .Where(device => !IsSocket(device.SocketFd!.Value))
             .Select(device => new DeviceOutcome(device.Name, $"fd {device.SocketFd} is not an open socket"))];
         return failed.IsEmpty
-            ? wanting.Select(device => device.SocketFd!.Value).Distinct().ToImmutableDictionary(fd => fd, fd => new OwnedFd(fd))
+            ? wanting.Select(device => device.SocketFd!.Value).Distinct().ToImmutableDictionary(fd => fd, OwnedFd.Inherit)
             : throw new BackendStartException(failed);
     }
 

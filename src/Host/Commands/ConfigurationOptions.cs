@@ -47,6 +47,9 @@ internal sealed class ConfigurationOptions
         command.Options.Add(_fd);
     }
 
+    /// <summary>True when an option says where the one device's socket is, which goes before what a service manager passed.</summary>
+    internal bool NamesSocket(ParseResult parsed) => parsed.GetValue(_socketPath) is not null || parsed.GetValue(_fd) is not null;
+
     /// <summary>Reads and checks everything that was asked for.</summary>
     /// <exception cref="Configuration.ConfigurationException">A layer cannot be read, or the options contradict.</exception>
     /// <exception cref="SettingsException">The layers together are not a configuration.</exception>

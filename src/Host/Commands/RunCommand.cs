@@ -23,17 +23,19 @@ internal static class RunCommand
 
     internal static void SetAction(Command command, ConfigurationOptions layers) => command.SetAction(parsed =>
     {
-        BackendSettings Load() => layers.Load(parsed);
+        var activation = SocketActivation.Take();
+        BackendSettings Load() => layers.NamesSocket(parsed) ? layers.Load(parsed) : activation.ApplyTo(layers.Load(parsed));
         return SettingsGate.With(Load, settings => RunAsync(settings, Load), Task.FromResult);
     });
 
     private static async Task<int> RunAsync(BackendSettings settings, Func<BackendSettings> load)
     {
+        var manager = ServiceManager.Take();
         using var signals = new Signals();
         LogSetup.Open(settings.Log);
         try
         {
-            return await ServeAsync(settings, load, signals);
+            return await ServeAsync(settings, load, signals, manager);
         }
         finally
         {
@@ -41,7 +43,8 @@ internal static class RunCommand
         }
     }
 
-    private static async Task<int> ServeAsync(BackendSettings settings, Func<BackendSettings> load, Signals signals)
+    private static async Task<int> ServeAsync(
+        BackendSettings settings, Func<BackendSettings> load, Signals signals, ServiceManager manager)
     {
         Log.Information("ringmaster {Version}: configured devices: {Devices}", Product.Version, NamesOf(settings));
         if (GuestMemory.GuardProblem is { } problem)
@@ -53,7 +56,9 @@ internal static class RunCommand
         try
         {
             await using RingmasterBackend backend = await RingmasterBackend.StartAsync(settings, LogSetup.Akka(), signals.Stop);
+            manager.Ready();
             await ObeyAsync(backend, load, signals);
+            manager.Stopping();
         }
         catch (BackendStartException failure)
         {

@@ -14,6 +14,15 @@ public sealed class OwnedFd : SafeHandleMinusOneIsInvalid
     public OwnedFd(int number)
         : base(ownsHandle: true) => SetHandle(number);
 
+    /// <summary>Takes ownership of a descriptor that the process was started with; no child inherits it from here on.</summary>
+    /// <param name="number">As for the constructor.</param>
+    /// <exception cref="LinuxException">It is not open.</exception>
+    public static OwnedFd Inherit(int number)
+    {
+        Sys.SetCloseOnExec(number).OrThrow("fcntl(F_SETFD)");
+        return new OwnedFd(number);
+    }
+
     /// <summary>The descriptor's number, valid while this object is neither disposed nor collected.</summary>
     internal int Number => (int)handle;
 

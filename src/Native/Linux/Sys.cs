@@ -16,9 +16,11 @@ internal static unsafe partial class Sys
 
     internal const int O_NONBLOCK = 0x800;
     private const int F_GETFD = 1;
+    private const int F_SETFD = 2;
     private const int F_GETFL = 3;
     private const int F_SETFL = 4;
     private const int F_DUPFD_CLOEXEC = 1030;
+    private const int FD_CLOEXEC = 1;
 
     internal static bool Close(int fd) => close(fd) == 0;
 
@@ -29,6 +31,8 @@ internal static unsafe partial class Sys
     }
 
     internal static bool IsOpen(int fd) => fcntl(fd, F_GETFD, 0) >= 0;
+
+    internal static IoResult SetCloseOnExec(int fd) => Result(fcntl(fd, F_SETFD, FD_CLOEXEC));
 
     internal static IoResult SetNonBlocking(int fd, bool on)
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Ringmaster.EndToEnd.Tests.Support;
@@ -33,6 +34,17 @@ internal sealed class HostFixture : IAsyncDisposable
     internal ManagedProcess Start(params string[] arguments)
     {
         ManagedProcess process = _network.Start("ringmaster", RingmasterProcess.Executable, arguments);
+        _processes.Add(process);
+        return process;
+    }
+
+    /// <summary>Has a shell start the executable, which is <c>"$@"</c> in the script, with sockets as its fds from 3 on.</summary>
+    internal ManagedProcess StartScript(string script, Socket[] sockets, params string[] arguments)
+    {
+        IEnumerable<string> moves = sockets.Select((socket, index) => (From: MakeInheritable(socket), To: 3 + index))
+            .Select(fd => string.Create(CultureInfo.InvariantCulture, $"{fd.To}<&{fd.From} {fd.From}<&-"));
+        ManagedProcess process = _network.Start(
+            "ringmaster", "bash", ["-c", $"{script} {string.Join(' ', moves)}", "bash", RingmasterProcess.Executable, .. arguments]);
         _processes.Add(process);
         return process;
     }
