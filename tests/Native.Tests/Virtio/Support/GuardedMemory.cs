@@ -123,9 +123,9 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
                 return;
             }
 
-            // Something else is mapped next to it. What was just reserved moves the next attempt elsewhere.
+            // Something else is mapped next to it. What is reserved in its place moves the next attempt elsewhere.
             grown.Release();
-            Reserve(layout.Size);
+            Reserve(host, layout.Size);
         }
 
         throw new InvalidOperationException("No room was found for a region between two guard pages.");
@@ -139,18 +139,21 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
             return true;
         }
 
-        nint mapped = mmap(address, (nuint)Page, 0, Private | Anonymous | FixedNoReplace, -1, 0);
+        return Reserve(address, Page);
+    }
+
+    /// <summary>Takes a range that nobody may touch; false when something is mapped there.</summary>
+    private bool Reserve(byte* address, ulong length)
+    {
+        nint mapped = mmap(address, (nuint)length, 0, Private | Anonymous | FixedNoReplace, -1, 0);
         if (mapped == -1)
         {
             return false;
         }
 
-        _guards.Add((mapped, Page));
+        _guards.Add((mapped, length));
         return mapped == (nint)address;
     }
-
-    private void Reserve(ulong length) =>
-        _guards.Add(((nint)MemoryCalls.Map(length, 0, Private | Anonymous, -1, 0).OrThrow("mmap"), length));
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint mmap(void* address, nuint length, int protection, int flags, int fd, long offset);

@@ -20,26 +20,37 @@ internal sealed unsafe class RingBench : IDisposable
     internal const ulong Tables = 0x200_0000;
     internal const ulong TablesSize = 0x10_0000;
 
+    /// <summary>The same in large, for rings of which very many chains are out: there only where it is asked for.</summary>
+    internal const ulong WideData = 0x400_0000;
+    internal const ulong WideSecondData = 0x500_0000;
+    internal const ulong WideTables = 0x700_0000;
+    internal const ulong WideSize = 0x100_0000;
+
     private const ulong Descriptors = 0x10_0000;
     private const ulong DriverPart = 0x20_0000;
     private const ulong DevicePart = 0x30_0000;
+    private static readonly (ulong Guest, ulong Size)[] NoRegions = [];
 
     /// <summary>Features as if everything were negotiated that a test does not take away.</summary>
     internal const VirtioFeatures AllFeatures = VirtioFeatures.Version1 | VirtioFeatures.IndirectDesc;
 
-    internal RingBench(RingFormat format, int size, VirtioFeatures features = AllFeatures, ushort? start = null)
+    internal RingBench(
+        RingFormat format, int size, VirtioFeatures features = AllFeatures, ushort? start = null, bool wide = false)
     {
         bool packed = format == RingFormat.Packed;
         ulong table = 16 * (ulong)size;
         ulong driver = packed ? 4 : 6 + (2 * (ulong)size);
         ulong device = packed ? 4 : 6 + (8 * (ulong)size);
         Memory = new GuardedMemory(
+        [
             (Descriptors, Pages(table)),
             (DriverPart, Pages(driver)),
             (DevicePart, Pages(device)),
             (Data, DataSize),
             (SecondData, DataSize),
-            (Tables, TablesSize));
+            (Tables, TablesSize),
+            .. wide ? [(WideData, WideSize), (WideSecondData, WideSize), (WideTables, WideSize)] : NoRegions,
+        ]);
         ushort position = start ?? (ushort)(packed ? 0x8000 : 0);
         Plan = new RingPlan
         {
