@@ -6,8 +6,8 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
 /// A real Linux guest: Debian's cloud kernel, and an initial RAM disk of busybox, iperf3 and ethtool with <c>guest-init.sh</c>
-/// as its only process. Nothing is installed. Built once, kept under the cache folder
-/// (<c>$XDG_CACHE_HOME</c>, else <c>~/.cache</c>) and keyed by the kernel's version and the recipe.
+/// as its only process. Nothing is installed. Built once, kept in the <see cref="TestCache"/> and keyed by the kernel's
+/// version and the recipe.
 /// </summary>
 internal sealed record GuestImage(string Kernel, string InitialRamDisk)
 {
@@ -24,14 +24,7 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
         string init = Path.Combine(AppContext.BaseDirectory, "Support", "guest-init.sh");
         string recipe = Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(
             string.Join('\n', [await File.ReadAllTextAsync(init), .. Programs, .. Modules]))))[..12];
-        string cache = Path.Combine(CacheFolder(), "ringmaster-tests");
-        Directory.CreateDirectory(cache);
-        string finished = Path.Combine(cache, $"guest-{version}-{recipe}");
-        if (!Directory.Exists(finished))
-        {
-            await BuildAsync(cache, finished, version, init);
-        }
-
+        string finished = await TestCache.GetAsync($"guest-{version}-{recipe}", work => BuildAsync(work, version, init));
         return new GuestImage(Path.Combine(finished, "vmlinuz"), Path.Combine(finished, "initrd"));
     }
 
@@ -56,34 +49,18 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
         return match.Groups[1].Value;
     }
 
-    /// <summary>Builds in a folder of its own and renames it in one step; whoever comes second throws his own away.</summary>
-    private static async Task BuildAsync(string cache, string finished, string version, string init)
+    private static async Task BuildAsync(string work, string version, string init)
     {
-        string work = Path.Combine(cache, $"building-{Environment.ProcessId}-{Guid.NewGuid():N}");
-        try
-        {
-            string root = Path.Combine(work, "root");
-            string disk = Path.Combine(work, "disk");
-            string result = Directory.CreateDirectory(Path.Combine(work, "result")).FullName;
-            await UnpackKernelAsync(work, root, version);
-            await FillDiskAsync(root, disk, version, init);
-            File.Move(Path.Combine(root, "boot", $"vmlinuz-{version}"), Path.Combine(result, "vmlinuz"));
-            await ShellAsync($"cd '{disk}' && find . | cpio --quiet -o -H newc -R 0:0 > '{result}/initrd'");
-            try
-            {
-                Directory.Move(result, finished);
-            }
-            catch (IOException) when (Directory.Exists(finished))
-            {
-            }
-        }
-        finally
-        {
-            Directory.Delete(work, recursive: true);
-        }
+        string root = Path.Combine(work, "root");
+        string disk = Path.Combine(work, "disk");
+        string result = Path.Combine(work, "result");
+        await UnpackKernelAsync(work, root, version);
+        await FillDiskAsync(root, disk, version, init);
+        File.Move(Path.Combine(root, "boot", $"vmlinuz-{version}"), Path.Combine(result, "vmlinuz"));
+        await TestCache.ShellAsync($"cd '{disk}' && find . | cpio --quiet -o -H newc -R 0:0 > '{result}/initrd'");
     }
 
-    private static Task UnpackKernelAsync(string work, string root, string version) => ShellAsync(
+    private static Task UnpackKernelAsync(string work, string root, string version) => TestCache.ShellAsync(
         $"cd '{work}' && apt-get -o APT::Sandbox::User=root -q download linux-image-{version}"
         + $" && dpkg -x linux-image-{version}_*.deb '{root}' && depmod -b '{root}' '{version}'");
 
@@ -96,11 +73,11 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
 
         File.Copy(Require.FindProgram("busybox")!, Path.Combine(disk, "bin", "busybox"));
         File.Copy(init, Path.Combine(disk, "init"));
-        await ShellAsync($"chmod 755 '{disk}/init'");
+        await TestCache.ShellAsync($"chmod 755 '{disk}/init'");
         foreach (string program in Programs)
         {
             File.Copy(program, Path.Combine(disk, "bin", Path.GetFileName(program)));
-            foreach (Match library in Regex.Matches(await ShellAsync($"ldd {program}"), @"/\S+"))
+            foreach (Match library in Regex.Matches(await TestCache.ShellAsync($"ldd {program}"), @"/\S+"))
             {
                 string copy = disk + library.Value;
                 Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -111,7 +88,7 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
         List<string> order = [];
         foreach (string module in Modules)
         {
-            string depends = await ShellAsync($"modprobe -d '{root}' -S '{version}' --show-depends {module}");
+            string depends = await TestCache.ShellAsync($"modprobe -d '{root}' -S '{version}' --show-depends {module}");
             order.AddRange(Regex.Matches(depends, @"insmod (\S+)").Select(match => match.Groups[1].Value));
         }
 
@@ -123,11 +100,4 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
         await File.WriteAllLinesAsync(
             Path.Combine(disk, "lib", "modules", "order"), order.Distinct().Select(Path.GetFileName).OfType<string>());
     }
-
-    private static Task<string> ShellAsync(string script) => ManagedProcess.RunAsync(Timeout, "sh", "-c", script);
-
-    private static string CacheFolder() =>
-        Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache
-            ? cache
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
 }

@@ -12,7 +12,7 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 /// </summary>
 internal sealed class PacketSocket : IDisposable
 {
-    private const int AllProtocols = 0x0300; // htons(ETH_P_ALL)
+    private const ushort AllProtocols = 0x0003; // ETH_P_ALL
     private const int ReceiveBuffer = 64 << 20;
     private const byte OutgoingPacket = 4;
 
@@ -21,21 +21,11 @@ internal sealed class PacketSocket : IDisposable
     private PacketSocket(Socket socket) => _socket = socket;
 
     /// <summary>Opens one on an interface of a namespace.</summary>
-    internal static PacketSocket Open(TestNamespace network, string networkInterface) => network.Inside(() =>
-    {
-        Socket socket = new(AddressFamily.Packet, SocketType.Raw, (ProtocolType)AllProtocols);
-        try
-        {
-            socket.ReceiveBufferSize = ReceiveBuffer;
-            socket.Bind(new PacketEndPoint(InterfaceIndex(networkInterface)));
-            return new PacketSocket(socket);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    });
+    /// <param name="network">The namespace.</param>
+    /// <param name="networkInterface">The interface.</param>
+    /// <param name="protocol">The EtherType of what is received, such as 0x0806 for ARP; else everything.</param>
+    internal static PacketSocket Open(TestNamespace network, string networkInterface, ushort protocol = AllProtocols) =>
+        network.Inside(() => OpenHere(networkInterface, protocol));
 
     /// <summary>Sends one frame, Ethernet header and all.</summary>
     internal void Send(ReadOnlySpan<byte> frame) => _socket.Send(frame);
@@ -60,6 +50,22 @@ internal sealed class PacketSocket : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
+    private static PacketSocket OpenHere(string networkInterface, ushort protocol)
+    {
+        Socket socket = new(AddressFamily.Packet, SocketType.Raw, (ProtocolType)BinaryPrimitives.ReverseEndianness(protocol));
+        try
+        {
+            socket.ReceiveBufferSize = ReceiveBuffer;
+            socket.Bind(new PacketEndPoint(InterfaceIndex(networkInterface), protocol));
+            return new PacketSocket(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     private static int InterfaceIndex(string name)
     {
         uint index = if_nametoindex(Encoding.ASCII.GetBytes(name + '\0'));
@@ -70,7 +76,7 @@ internal sealed class PacketSocket : IDisposable
     private static extern uint if_nametoindex(byte[] name);
 
     /// <summary>struct sockaddr_ll: family at 0, protocol 2 (big-endian), interface 4, hardware 8, packet type 10.</summary>
-    private sealed class PacketEndPoint(int interfaceIndex) : EndPoint
+    private sealed class PacketEndPoint(int interfaceIndex, ushort protocol) : EndPoint
     {
         internal const int Size = 20;
         internal const int PacketTypeOffset = 10;
@@ -80,7 +86,7 @@ internal sealed class PacketSocket : IDisposable
         public override SocketAddress Serialize()
         {
             SocketAddress address = new(AddressFamily.Packet, Size);
-            BinaryPrimitives.WriteUInt16LittleEndian(address.Buffer.Span[2..], AllProtocols);
+            BinaryPrimitives.WriteUInt16BigEndian(address.Buffer.Span[2..], protocol);
             BinaryPrimitives.WriteInt32LittleEndian(address.Buffer.Span[4..], interfaceIndex);
             return address;
         }

@@ -20,8 +20,11 @@ internal sealed record QemuOptions
     /// <summary>Where QEMU listens for its monitor (QMP), or null for none.</summary>
     internal string? Monitor { get; init; }
 
-    /// <summary>Wait for a guest that comes from another QEMU to this socket, instead of booting one.</summary>
-    internal string? Incoming { get; init; }
+    /// <summary>Wait for a guest that is to come from another QEMU (<c>migrate-incoming</c>), instead of booting one.</summary>
+    internal bool Incoming { get; init; }
+
+    /// <summary>Take <see cref="NewerQemu"/> instead of the machine's, and MSI-X with it.</summary>
+    internal bool Newer { get; init; }
 }
 
 /// <summary>What a command in the guest printed, and its exit code.</summary>
@@ -56,9 +59,12 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal string KernelLog => File.ReadAllText(_folder["console"]);
 
     /// <summary>Boots a guest; returns when its shell is ready.</summary>
-    internal static Task<QemuGuest> BootAsync(IBackend backend, QemuOptions options)
+    internal static async Task<QemuGuest> BootAsync(IBackend backend, QemuOptions options)
     {
-        string device = string.Join(',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on,vectors=0", .. options.DeviceProperties]);
+        string[] command = options.Newer ? await NewerQemu.CommandAsync() : ["qemu-system-x86_64"];
+        string[] vectors = options.Newer ? [] : ["vectors=0"];
+        string device = string.Join(
+            ',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on", .. vectors, .. options.DeviceProperties]);
         string[] arguments =
         [
             "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
@@ -68,11 +74,10 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
             "-device", device,
             .. options.Monitor is null ? [] : new[] { "-qmp", $"unix:{options.Monitor},server=on,wait=off" },
-            .. options.Incoming is null ? [] : new[] { "-incoming", $"unix:{options.Incoming}" },
+            .. options.Incoming ? new[] { "-incoming", "defer" } : [],
         ];
-        return BootAsync(
-            boot => backend.Namespace.Start("QEMU", "qemu-system-x86_64", [.. arguments, .. boot]),
-            waits: options.Incoming is not null);
+        return await BootAsync(
+            boot => backend.Namespace.Start("QEMU", command[0], [.. command[1..], .. arguments, .. boot]), waits: options.Incoming);
     }
 
     /// <summary>Boots a guest by a command line of the caller's; returns when its shell is ready.</summary>
