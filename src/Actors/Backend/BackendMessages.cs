@@ -32,7 +32,8 @@ public sealed record AddDevice(DeviceSettings Settings);
 public sealed record RemoveDevice(string Name);
 
 /// <summary>
-/// Make the devices be those given: add, remove, and restart those whose settings differ; the others are not touched.
+/// Make the devices be those given: add, remove, and restart those whose settings differ (but for the MTU alone, which is
+/// changed while the device serves); the others are not touched.
 /// Answered by a <see cref="Reloaded"/>.
 /// </summary>
 /// <param name="Devices">The devices.</param>
@@ -42,12 +43,16 @@ public sealed record Reload(ImmutableArray<DeviceSettings> Devices);
 /// <param name="Added">Names of new devices.</param>
 /// <param name="Removed">Names of devices that have gone.</param>
 /// <param name="Restarted">Names of devices whose settings differ.</param>
-/// <param name="Outcomes">Of the devices that were added, removed or restarted.</param>
+/// <param name="Outcomes">Of the devices that were added, removed, restarted or adjusted.</param>
 public sealed record Reloaded(
     ImmutableArray<string> Added,
     ImmutableArray<string> Removed,
     ImmutableArray<string> Restarted,
-    ImmutableArray<DeviceOutcome> Outcomes);
+    ImmutableArray<DeviceOutcome> Outcomes)
+{
+    /// <summary>Names of devices that took another MTU while they serve.</summary>
+    public ImmutableArray<string> Adjusted { get; init; } = [];
+}
 
 /// <summary>Ask which devices there are. Answered by a <see cref="DeviceList"/>.</summary>
 public sealed record GetDevices

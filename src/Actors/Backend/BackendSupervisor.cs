@@ -69,6 +69,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         Receive<DeviceUp>(OnDeviceUp);
         Receive<DeviceFailed>(OnDeviceFailed);
         Receive<DeviceFinished>(OnDeviceFinished);
+        Receive<DeviceAdjusted>(OnDeviceAdjusted);
         Receive<GetDevices>(OnGetDevices);
     }
 
@@ -108,13 +109,20 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         Dictionary<string, DeviceSettings> wanted = message.Devices.ToDictionary(device => device.Name);
         ImmutableArray<string> removed = [.. _devices.Keys.Where(name => !wanted.ContainsKey(name))];
         ImmutableArray<string> added = [.. wanted.Keys.Where(name => !_devices.ContainsKey(name)).Order(StringComparer.Ordinal)];
+        ImmutableArray<string> adjusted =
+            [.. _devices.Values.Where(device => IsAdjustable(device, wanted)).Select(device => device.Settings.Name)];
         ImmutableArray<string> changed =
-            [.. _devices.Values.Where(device => IsChanged(device, wanted)).Select(device => device.Settings.Name)];
+        [
+            .. _devices.Values.Where(device => IsChanged(device, wanted)).Select(device => device.Settings.Name).Except(adjusted),
+        ];
 
         _log.Info(
-            "reload: {Added} devices added, {Removed} removed, {Restarted} restarted",
-            added.Length, removed.Length, changed.Length);
-        _pending.Add(Sender, [.. added, .. removed, .. changed], outcomes => new Reloaded(added, removed, changed, outcomes));
+            "reload: {Added} devices added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted",
+            added.Length, removed.Length, changed.Length, adjusted.Length);
+        _pending.Add(
+            Sender,
+            [.. added, .. removed, .. changed, .. adjusted],
+            outcomes => new Reloaded(added, removed, changed, outcomes) { Adjusted = adjusted });
         foreach (string name in removed)
         {
             Remove(name, successor: null);
@@ -125,12 +133,28 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
             Remove(name, wanted[name]);
         }
 
+        foreach (string name in adjusted)
+        {
+            Adjust(_devices[name], wanted[name]);
+        }
+
         Add([.. added.Select(name => wanted[name])]);
     }
 
     private static bool IsChanged(DeviceRecord device, Dictionary<string, DeviceSettings> wanted) =>
         wanted.TryGetValue(device.Settings.Name, out DeviceSettings? settings)
         && (device.Leaving || !SettingsComparison.Same(device.Settings, settings));
+
+    private static bool IsAdjustable(DeviceRecord device, Dictionary<string, DeviceSettings> wanted) =>
+        device is { Up: true, Leaving: false }
+        && wanted.TryGetValue(device.Settings.Name, out DeviceSettings? settings)
+        && SettingsComparison.DifferInMtuAlone(device.Settings, settings);
+
+    private static void Adjust(DeviceRecord device, DeviceSettings settings)
+    {
+        device.Settings = settings;
+        device.Actor.Tell(new ChangeMtu(settings.Mtu!.Value));
+    }
 
     private void Add(IReadOnlyCollection<DeviceSettings> devices)
     {
@@ -193,6 +217,8 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     private void OnDeviceFailed(DeviceFailed message) => NoteFailure(message.Name, message.Reason);
 
     private void OnDeviceFinished(DeviceFinished message) => NoteFailure(message.Name, "its only connection has ended");
+
+    private void OnDeviceAdjusted(DeviceAdjusted message) => _pending.Settle(new DeviceOutcome(message.Name, message.Error));
 
     private void NoteFailure(string name, string reason)
     {

@@ -8,7 +8,7 @@ namespace Ringmaster.Actors.Backend;
 /// <summary>What the backend's supervisor knows of one device. Used by its actor alone.</summary>
 internal sealed class DeviceRecord(DeviceSettings settings, ImmutableArray<int?> cpus)
 {
-    internal DeviceSettings Settings { get; } = settings;
+    internal DeviceSettings Settings { get; set; } = settings;
 
     internal ImmutableArray<int?> Cpus { get; } = cpus;
 

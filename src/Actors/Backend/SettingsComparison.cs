@@ -7,6 +7,12 @@ namespace Ringmaster.Actors.Backend;
 /// </summary>
 internal static class SettingsComparison
 {
+    /// <summary>
+    /// True when the device can go on serving while its MTU is changed. To offer MTU, or not, takes a new front-end.
+    /// </summary>
+    internal static bool DifferInMtuAlone(DeviceSettings one, DeviceSettings other) =>
+        one.Mtu is not null && other.Mtu is not null && one.Mtu != other.Mtu && Same(one with { Mtu = other.Mtu }, other);
+
     internal static bool Same(DeviceSettings one, DeviceSettings other)
     {
         DeviceSettings aligned = one with

@@ -18,6 +18,30 @@ public sealed record DeviceFailed(string Name, string Reason);
 /// <param name="Name">The device.</param>
 public sealed record DeviceFinished(string Name);
 
+/// <summary>To the parent: what <see cref="ChangeMtu"/> asked for was done, or not.</summary>
+/// <param name="Name">The device.</param>
+/// <param name="Error">Null when all is well; else why not.</param>
+public sealed record DeviceAdjusted(string Name, string? Error);
+
+/// <summary>
+/// Change the configured MTU while the device runs: of the TAP, and of the configuration space of a connected front-end, which
+/// is told. The parent gets a <see cref="DeviceAdjusted"/>.
+/// </summary>
+/// <param name="Mtu">68 to 65535.</param>
+public sealed record ChangeMtu(int Mtu);
+
+/// <summary>
+/// Hold the guest's link down, whatever the host's side is like, or let it follow the host's side again. Holds across
+/// front-ends until the device is made anew. Answered by a <see cref="LinkSet"/>.
+/// </summary>
+/// <param name="Up">False: down. True: as the host's side.</param>
+public sealed record SetLink(bool Up);
+
+/// <summary>Answers <see cref="SetLink"/>.</summary>
+/// <param name="Name">The device.</param>
+/// <param name="Up">What the guest sees now.</param>
+public sealed record LinkSet(string Name, bool Up);
+
 /// <summary>Stop the device: the front-end is cut off, workers end, the host's side is released; the actor stops.</summary>
 public sealed record StopDevice
 {
@@ -103,7 +127,11 @@ public sealed record DeviceSnapshot(
     int MemoryRegions,
     long Sessions,
     ImmutableArray<PairStatus> Pairs,
-    string? Error);
+    string? Error)
+{
+    /// <summary>Whether the guest's link is up: the host's side is, and nobody holds it down.</summary>
+    public bool LinkUp { get; init; }
+}
 
 /// <summary>How one pair fares.</summary>
 /// <param name="Pair">Its number.</param>

@@ -95,10 +95,11 @@ public sealed partial class DeviceSupervisor
     {
         IActorRef self = Self;
         long number = _sessions + 1;
-        SessionState state = VhostUserSession.Begin(_profile!);
+        SessionState state = VhostUserSession.Begin(_profile!) with { LinkUp = _linkUp };
         _session = FrontendSession.Open(number, state, socket, _parts.Loop, e => self.Tell(new FrontendEvent(number, e)));
         _sessions = number;
         _negotiated = false;
+        _configOwed = false;
         _refusals = 0;
         _error = null;
         _log.Info("device {Device}: front-end connected, session {Session}", Name, number);

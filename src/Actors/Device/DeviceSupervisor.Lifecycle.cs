@@ -14,6 +14,7 @@ public sealed partial class DeviceSupervisor
         _error = null;
         _attempts = 0;
         _pairs.Create(_cpus);
+        _host.LookAtLink();
         AwaitWorkers(OnUp);
     }
 
@@ -51,6 +52,7 @@ public sealed partial class DeviceSupervisor
         Timers.Cancel(Retry.Instance);
         Timers.StartSingleTimer(StopTimedOut.Instance, StopTimedOut.Instance, StopTimeout);
         _door?.Dispose();
+        CloseBackendChannel();
         _session?.End();
         _pairs.End();
         if (!opening)

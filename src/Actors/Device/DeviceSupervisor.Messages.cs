@@ -81,7 +81,9 @@ public sealed partial class DeviceSupervisor
     private void Commit(PendingStep step, GuestMaps maps)
     {
         ImmutableArray<int> started = step.StartedRings;
-        _session!.Commit(maps);
+        SessionState before = _session!.State;
+        _session.Commit(maps);
+        FollowBackendChannel(before);
         LogNegotiated(started);
         _pairs.StartAnew(started);
         _pairs.ReconcileAll();
@@ -112,6 +114,7 @@ public sealed partial class DeviceSupervisor
         _log.Info(
             "device {Device}: front-end gone, session {Session}: {Reason}",
             Name, _session!.Number, reason ?? "it closed the connection");
+        CloseBackendChannel();
         _session.End();
         _phase = DevicePhase.Closing;
         _pairs.ReconcileAll();

@@ -127,7 +127,10 @@ public sealed partial class DeviceSupervisor
         _session?.Maps.Memory.Regions.Count ?? 0,
         _sessions,
         [.. _pairs.All.Select(pair => pair.Status)],
-        _error));
+        _error)
+    {
+        LinkUp = _linkUp,
+    });
 
     private void OnInjectWorkerFault(InjectWorkerFault message)
     {

@@ -92,6 +92,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     protected override void PostStop()
     {
         _door?.Dispose();
+        CloseBackendChannel();
         _host.Release(_session);
     }
 
@@ -181,6 +182,15 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         Receive<GetDeviceStatus>(OnGetDeviceStatus);
         Receive<InjectWorkerFault>(OnInjectWorkerFault);
         Receive<StopDevice>(OnStopDevice);
+        Receive<BackendChannelEvent>(OnBackendChannelEvent);
+        Receive<BackendChannelRoom>(OnBackendChannelRoom);
+        Receive<BackendReplyOverdue>(OnBackendReplyOverdue);
+        Receive<HostLinkNoticed>(OnHostLinkNoticed);
+        Receive<HostLink>(OnHostLink);
+        Receive<HostLinkUnknown>(OnHostLinkUnknown);
+        Receive<SetLink>(OnSetLink);
+        Receive<ChangeMtu>(OnChangeMtu);
+        Receive<MtuChanged>(OnMtuChanged);
         Receive<HostChanged>(Ignore);
         Receive<HostChangeFailed>(OnHostChangeFailed);
         Receive<FrontendEvent>(DropFrontendEvent);

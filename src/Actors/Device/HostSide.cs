@@ -18,6 +18,8 @@ internal sealed class HostSide
 
     /// <summary>What was last asked for; null when it is not known what the host's side is like.</summary>
     private DeviceDemand? _asked;
+    private bool _looking;
+    private bool _lookAgain;
 
     internal HostSide(DeviceSettings settings, DeviceParts parts, IActorRef self)
     {
@@ -28,6 +30,8 @@ internal sealed class HostSide
 
     /// <summary>The part that is particular to the kind of device. Only when open.</summary>
     internal IDeviceKind Kind => _kind ?? throw new InvalidOperationException($"device {_settings.Name} is not open");
+
+    internal bool IsOpen => _kind is not null;
 
     /// <summary>Opens it and the door. Answer: <see cref="Opened"/> or <see cref="OpenFailed"/>.</summary>
     internal void Open()
@@ -73,6 +77,40 @@ internal sealed class HostSide
             failure: e => new HostChangeFailed(e.GetBaseException()));
     }
 
+    /// <summary>
+    /// Asks whether the link is up; more than one question at a time would ask the same. Answer: <see cref="HostLink"/> or
+    /// <see cref="HostLinkUnknown"/>, and then <see cref="LookedAtLink"/> is to be called.
+    /// </summary>
+    internal void LookAtLink()
+    {
+        if (_looking || _kind is not { } kind)
+        {
+            _lookAgain = _looking;
+            return;
+        }
+
+        _looking = true;
+        _work.Run(() => new HostLink(kind.ReadLink())).PipeTo(_self, failure: e => new HostLinkUnknown(e.GetBaseException()));
+    }
+
+    /// <summary>The answer has come. What was noticed meanwhile may be later than it.</summary>
+    internal void LookedAtLink()
+    {
+        _looking = false;
+        if (_lookAgain)
+        {
+            _lookAgain = false;
+            LookAtLink();
+        }
+    }
+
+    /// <summary>Changes the MTU that the device has unless a front-end says another. Answer: <see cref="MtuChanged"/>.</summary>
+    internal void ChangeMtu(int mtu)
+    {
+        IDeviceKind kind = Kind;
+        _work.Run(() => ChangeMtu(kind, mtu)).PipeTo(_self, failure: e => new MtuChanged(mtu, e.GetBaseException()));
+    }
+
     /// <summary>Closes everything, after what is under way.</summary>
     /// <returns>Done when all is closed.</returns>
     internal Task<HostReleased> Release(FrontendSession? session)
@@ -88,6 +126,7 @@ internal sealed class HostSide
         try
         {
             DeviceProfile profile = kind.Open();
+            kind.WatchLink(parts.Loop, () => self.Tell(HostLinkNoticed.Instance));
             FrontendDoor door = FrontendDoor.Open(settings, parts, answer => self.Tell(answer));
             return new Opened(kind, profile, door);
         }
@@ -119,6 +158,12 @@ internal sealed class HostSide
         return demand;
     }
 
+    private static MtuChanged ChangeMtu(IDeviceKind kind, int mtu)
+    {
+        kind.ChangeMtu(mtu);
+        return new MtuChanged(mtu, null);
+    }
+
     private static HostReleased ReleaseAll(IDeviceKind? kind, FrontendSession? session)
     {
         session?.Dispose();
@@ -144,6 +189,25 @@ internal sealed record HostChanged(DeviceDemand Demand);
 
 /// <summary>The host's side could not be made so.</summary>
 internal sealed record HostChangeFailed(Exception Cause);
+
+/// <summary>Whether the link is up.</summary>
+internal sealed record HostLink(bool Up);
+
+/// <summary>Whether the link is up could not be found out.</summary>
+internal sealed record HostLinkUnknown(Exception Cause);
+
+/// <summary>Something about the host's side has changed that may have to do with the link.</summary>
+internal sealed record HostLinkNoticed
+{
+    internal static readonly HostLinkNoticed Instance = new();
+
+    private HostLinkNoticed()
+    {
+    }
+}
+
+/// <summary>The MTU is as it was to be, or stays as it was for a reason.</summary>
+internal sealed record MtuChanged(int Mtu, Exception? Cause);
 
 /// <summary>Everything is closed.</summary>
 internal sealed record HostReleased(Exception? Cause);

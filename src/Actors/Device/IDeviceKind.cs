@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -11,9 +12,9 @@ namespace Ringmaster.Actors.Device;
 /// share. A network card is <see cref="NetworkCard"/>.
 /// </summary>
 /// <remarks>
-/// <see cref="Open"/>, <see cref="Apply"/> and Dispose may block (the kernel's rtnl lock, for one). They run away from
-/// the actors and one
-/// at a time. The other members only compute; they are called by the supervisor once the device is open.
+/// <see cref="Open"/>, <see cref="WatchLink"/>, <see cref="Apply"/>, <see cref="ReadLink"/>, <see cref="ChangeMtu"/> and
+/// Dispose may block (the kernel's rtnl lock, for one). They run away from the actors and one at a time. The other members
+/// only compute; they are called by the supervisor once the device is open.
 /// </remarks>
 public interface IDeviceKind : IDisposable
 {
@@ -28,6 +29,21 @@ public interface IDeviceKind : IDisposable
     /// <summary>Makes the host's side as demanded.</summary>
     /// <exception cref="IOException">The host refuses; the text is for the operator.</exception>
     void Apply(DeviceDemand demand);
+
+    /// <summary>Watches the host's side, once it is open, for whatever may change what <see cref="ReadLink"/> says.</summary>
+    /// <param name="loop">Where to listen.</param>
+    /// <param name="onChange">Called on the loop's thread. Must not block.</param>
+    /// <exception cref="IOException">It cannot be watched; the text is for the operator.</exception>
+    void WatchLink(ReadinessLoop loop, Action onChange);
+
+    /// <summary>Whether the link to the host is up.</summary>
+    /// <exception cref="IOException">It is not known; the text is for the operator.</exception>
+    bool ReadLink();
+
+    /// <summary>Changes the MTU that holds where no front-end says another.</summary>
+    /// <param name="mtu">The MTU.</param>
+    /// <exception cref="IOException">The host refuses, and all is as before; the text is for the operator.</exception>
+    void ChangeMtu(int mtu);
 
     /// <summary>The plan of a worker.</summary>
     /// <param name="pair">The pair's number.</param>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -21,6 +22,7 @@ internal sealed class NetworkCard : IDeviceKind
     private TapOffloads _offloads = TapOffloads.None;
     private int _headerSize = VirtioNetHeader.Size;
     private int _ownMtu;
+    private IDisposable? _watch;
 
     internal NetworkCard(DeviceSettings settings) => _settings = settings;
 
@@ -70,6 +72,19 @@ internal sealed class NetworkCard : IDeviceKind
     }
 
     /// <inheritdoc/>
+    public void WatchLink(ReadinessLoop loop, Action onChange) => _watch = Tap.WatchLink(loop, onChange);
+
+    /// <inheritdoc/>
+    public bool ReadLink() => Tap.ReadLink();
+
+    /// <inheritdoc/>
+    public void ChangeMtu(int mtu)
+    {
+        SetMtu(mtu);
+        _ownMtu = mtu;
+    }
+
+    /// <inheritdoc/>
     public WorkerPlan PlanWorker(int pair, long generation, int? cpu, WorkerCounters counters) => new(
         $"{_settings.Name}/pair-{pair}",
         generation,
@@ -102,7 +117,11 @@ internal sealed class NetworkCard : IDeviceKind
     public string Describe() => $"TAP {Tap.Name}, {_settings.QueuePairs} queue pairs, MTU {_ownMtu}, can offload {Tap.Supported}";
 
     /// <inheritdoc/>
-    public void Dispose() => _tap?.Dispose();
+    public void Dispose()
+    {
+        _watch?.Dispose();
+        _tap?.Dispose();
+    }
 
     private void SetHeaderSize(int bytes)
     {

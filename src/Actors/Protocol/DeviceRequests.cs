@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
 
@@ -104,6 +105,22 @@ internal static class DeviceRequests
 
     internal static Outcome ResetDevice(SessionState state, VhostUserMessage message) => Outcome.Done(Reset(state));
 
+    /// <summary>
+    /// Another channel takes the place of the last one. Any Unix stream socket will do; what it is connected to, if anything,
+    /// shows when something is sent.
+    /// </summary>
+    internal static Outcome SetBackendReqFd(SessionState state, VhostUserMessage message)
+    {
+        OwnedFd fd = message.TakeFd(0);
+        if (UnixSocket.IsConnection(fd))
+        {
+            return Outcome.Done(state with { BackendChannel = fd });
+        }
+
+        fd.Dispose();
+        return Outcome.Refused("the fd is not a connected Unix stream socket");
+    }
+
     internal static ulong ReadU64(VhostUserMessage message)
     {
         bool whole = U64Payload.TryRead(message.Payload.Span, out U64Payload payload);
@@ -112,7 +129,7 @@ internal static class DeviceRequests
 
     /// <summary>
     /// What the driver has set goes: features, status, rings. What belongs to the connection stays, for QEMU does not say
-    /// it again: protocol features, memory, the fds by which it listens, the MTU.
+    /// it again: protocol features, memory, the fds by which it listens, the MTU and the channel for requests by the back-end.
     /// </summary>
     private static SessionState Reset(SessionState state) => state with
     {

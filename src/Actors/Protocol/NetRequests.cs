@@ -69,6 +69,10 @@ internal static class NetRequests
         };
     }
 
+    /// <summary>True when link or MTU differ. The MAC is written by the front-end alone, which knows.</summary>
+    internal static bool ConfigDiffers(SessionState before, SessionState after) =>
+        ConfigOf(before) with { Mac = default } != ConfigOf(after) with { Mac = default };
+
     private static Outcome Write(SessionState state, ConfigPayload written)
     {
         byte[] before = new byte[ConfigPayload.MaxSize];

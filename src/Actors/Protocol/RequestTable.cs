@@ -57,6 +57,10 @@ internal static class RequestTable
         new(RequestCode.SetVringEnable, RingRequests.SetEnable) { Payload = OneRing, Gate = Gate.Extension },
         new(RequestCode.SendRarp, NetRequests.SendRarp) { Payload = U64, Gate = Gate.Offered, Feature = ProtocolFeatures.Rarp },
         new(RequestCode.NetSetMtu, NetRequests.SetMtu) { Payload = U64, Gate = Gate.Offered, Feature = ProtocolFeatures.Mtu },
+        new(RequestCode.SetBackendReqFd, DeviceRequests.SetBackendReqFd)
+        {
+            Fds = OneFd, Gate = Gate.Offered, Feature = ProtocolFeatures.BackendReq,
+        },
         new(RequestCode.GetConfig, NetRequests.GetConfig)
         {
             Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config, HasReply = true,

@@ -28,7 +28,7 @@ public sealed record SessionState
     }
 
     /// <summary>What is offered.</summary>
-    public DeviceProfile Profile { get; }
+    public DeviceProfile Profile { get; init; }
 
     /// <summary>The acknowledged device features.</summary>
     public VirtioFeatures Features { get; init; }
@@ -64,6 +64,9 @@ public sealed record SessionState
     /// <summary>SET_LOG_FD: signalled when something was marked in the log, or null. Outlives resets.</summary>
     public OwnedFd? LogCall { get; init; }
 
+    /// <summary>SET_BACKEND_REQ_FD: where requests by the back-end go, or null. Outlives resets.</summary>
+    public OwnedFd? BackendChannel { get; init; }
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -71,7 +74,8 @@ public sealed record SessionState
     public DeviceStatus ReportedStatus => NeedsReset ? Status | DeviceStatus.NeedsReset : Status;
 
     /// <summary>Every fd that this state owns.</summary>
-    public IEnumerable<OwnedFd> Fds => Rings.SelectMany(ring => ring.Fds).Concat(LogCall is { } call ? [call] : []);
+    public IEnumerable<OwnedFd> Fds =>
+        Rings.SelectMany(ring => ring.Fds).Concat(new[] { LogCall, BackendChannel }.OfType<OwnedFd>());
 
     /// <summary>
     /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs
@@ -136,6 +140,16 @@ public sealed record SessionState
     public SessionState WithRingStopped(int ring, uint value) => WithRing(
         ring,
         Rings[ring].Size is null ? Rings[ring] with { StoppedAt = value } : Rings[ring] with { Base = value });
+
+    /// <summary>The state after the settings said another MTU. The last word counts, whoever has it.</summary>
+    /// <param name="mtu">The MTU.</param>
+    public SessionState WithConfiguredMtu(int mtu) => this with { Profile = Profile with { Mtu = mtu }, Mtu = mtu };
+
+    /// <summary>
+    /// What the front-end may be told of unasked: the configuration space differs from that of <paramref name="before"/> by
+    /// more than the front-end wrote itself.
+    /// </summary>
+    public bool HasOtherConfigThan(SessionState before) => NetRequests.ConfigDiffers(before, this);
 
     /// <summary>The state of a device that cannot go on until the driver resets it.</summary>
     public SessionState WithNeedsReset() => this with { NeedsReset = true };

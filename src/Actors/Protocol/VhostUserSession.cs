@@ -31,7 +31,7 @@ public static class VhostUserSession
     public const ProtocolFeatures SupportedProtocolFeatures =
         ProtocolFeatures.Mq | ProtocolFeatures.LogShmfd | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
-        | ProtocolFeatures.ResetDevice;
+        | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;

@@ -107,8 +107,8 @@ internal static class RunCommand
         SocketDirectories.Make(settings.Devices);
         Reloaded reloaded = await backend.ReloadAsync(settings);
         Log.Information(
-            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted; log settings stay as they were",
-            reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length);
+            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted; log settings stay as they were",
+            reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length, reloaded.Adjusted.Length);
     }
 
     private static string NamesOf(BackendSettings settings) => string.Join(", ", settings.Devices.Select(device => device.Name));

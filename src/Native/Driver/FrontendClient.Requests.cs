@@ -117,6 +117,26 @@ public sealed partial class FrontendClient
     /// <summary>SET_VRING_ENABLE.</summary>
     public void SetVringEnable(int ring, bool on) => Tell(RequestCode.SetVringEnable, VringState(ring, on ? 1u : 0u));
 
+    /// <summary>SET_BACKEND_REQ_FD with one end of a new socket pair.</summary>
+    /// <returns>The other end.</returns>
+    public BackendInbox OpenBackendChannel()
+    {
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        using (theirs)
+        {
+            try
+            {
+                Tell(RequestCode.SetBackendReqFd, [], theirs);
+                return new BackendInbox(ours);
+            }
+            catch
+            {
+                ours.Dispose();
+                throw;
+            }
+        }
+    }
+
     /// <summary>NET_SET_MTU.</summary>
     public void SetMtu(ulong mtu) => Tell(RequestCode.NetSetMtu, Number(mtu));
 

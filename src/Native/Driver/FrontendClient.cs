@@ -78,15 +78,15 @@ public sealed partial class FrontendClient : IDisposable
     /// <param name="payload">Its payload.</param>
     /// <param name="needReply">Whether to ask for an acknowledgement.</param>
     /// <param name="fds">Descriptors to pass; they stay open here.</param>
-    public void Send(uint request, ReadOnlySpan<byte> payload, bool needReply = false, params ReadOnlySpan<OwnedFd> fds)
-    {
-        byte[] message = new byte[HeaderSize + payload.Length];
-        BinaryPrimitives.WriteUInt32LittleEndian(message, request);
-        BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4), Version | (needReply ? NeedReplyFlag : 0));
-        BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(8), (uint)payload.Length);
-        payload.CopyTo(message.AsSpan(HeaderSize));
-        SendRaw(message, fds);
-    }
+    public void Send(uint request, ReadOnlySpan<byte> payload, bool needReply = false, params ReadOnlySpan<OwnedFd> fds) =>
+        SendMessage(request, needReply ? NeedReplyFlag : 0, payload, fds);
+
+    /// <summary>Answers a request by the back-end.</summary>
+    internal void SendReply(uint request, ReadOnlySpan<byte> payload) => SendMessage(request, ReplyFlag, payload);
+
+    /// <summary>Sleeps until there is something to receive, or the end.</summary>
+    /// <returns>False when the time is over.</returns>
+    internal bool AwaitInput(TimeSpan timeout) => FdWait.For(_socket, FdWait.In, timeout);
 
     /// <summary>Waits for one message from the back-end.</summary>
     /// <exception cref="FrontendException">The connection was closed, or nothing came in time.</exception>
@@ -185,6 +185,16 @@ public sealed partial class FrontendClient : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _socket.Dispose();
+
+    private void SendMessage(uint request, uint flags, ReadOnlySpan<byte> payload, params ReadOnlySpan<OwnedFd> fds)
+    {
+        byte[] message = new byte[HeaderSize + payload.Length];
+        BinaryPrimitives.WriteUInt32LittleEndian(message, request);
+        BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4), Version | flags);
+        BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(8), (uint)payload.Length);
+        payload.CopyTo(message.AsSpan(HeaderSize));
+        SendRaw(message, fds);
+    }
 
     private void Transmit(ReadOnlySpan<byte> bytes, int[] fds)
     {

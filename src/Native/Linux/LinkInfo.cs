@@ -12,6 +12,7 @@ internal sealed record LinkInfo
     internal const int BodySize = 16;
 
     private const uint IFF_UP = 0x1;
+    private const uint IFF_LOWER_UP = 0x10000;
     private const ushort IFLA_ADDRESS = 1;
     private const ushort IFLA_IFNAME = 3;
     private const ushort IFLA_MTU = 4;
@@ -25,6 +26,9 @@ internal sealed record LinkInfo
     internal required string Name { get; init; }
 
     internal required bool Up { get; init; }
+
+    /// <summary>It is up and has a carrier: frames pass.</summary>
+    internal required bool Passes { get; init; }
 
     internal required int Mtu { get; init; }
 
@@ -45,10 +49,12 @@ internal sealed record LinkInfo
         Dictionary<ushort, ReadOnlyMemory<byte>> attributes = NetlinkMessage.Attributes(message[BodySize..]);
         Dictionary<ushort, ReadOnlyMemory<byte>> info = NetlinkMessage.Attributes(attributes.GetValueOrDefault(IFLA_LINKINFO));
         string? kind = info.TryGetValue(IFLA_INFO_KIND, out ReadOnlyMemory<byte> name) ? Text(name) : null;
+        uint flags = BinaryPrimitives.ReadUInt32LittleEndian(message.Span[8..]);
         return new LinkInfo
         {
             Index = BinaryPrimitives.ReadInt32LittleEndian(message.Span[4..]),
-            Up = (BinaryPrimitives.ReadUInt32LittleEndian(message.Span[8..]) & IFF_UP) != 0,
+            Up = (flags & IFF_UP) != 0,
+            Passes = (flags & IFF_UP) != 0 && (flags & IFF_LOWER_UP) != 0,
             Name = Text(attributes.GetValueOrDefault(IFLA_IFNAME)),
             Mtu = Number(attributes, IFLA_MTU) ?? 0,
             Address = attributes.GetValueOrDefault(IFLA_ADDRESS).ToArray(),

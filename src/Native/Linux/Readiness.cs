@@ -11,22 +11,24 @@ public sealed class Readiness : IDisposable
     private readonly ReadinessLoop _loop;
     private readonly ulong _token;
     private readonly FdLease _fd;
-    private readonly Action _onReadable;
+    private readonly Action _onReady;
+    private readonly EpollEvents _interest;
     private bool _added;
     private bool _armed;
     private bool _disposed;
 
-    internal Readiness(ReadinessLoop loop, ulong token, FdLease fd, Action onReadable)
+    internal Readiness(ReadinessLoop loop, ulong token, FdLease fd, Action onReady, EpollEvents interest)
     {
         _loop = loop;
         _token = token;
         _fd = fd;
-        _onReadable = onReadable;
+        _onReady = onReady;
+        _interest = interest;
     }
 
     /// <summary>
-    /// Asks for one callback: at once when there is something to read already, else as soon as there is. Arming what
-    /// is armed or disposed changes nothing.
+    /// Asks for one callback: at once when there is something to read (or room to write) already, else as soon as there
+    /// is. Arming what is armed or disposed changes nothing.
     /// </summary>
     /// <exception cref="LinuxException">The descriptor is of a kind that cannot be waited for.</exception>
     public void Arm()
@@ -38,7 +40,9 @@ public sealed class Readiness : IDisposable
                 return;
             }
 
-            IoResult result = _added ? _loop.Rearm(_fd.Number, _token) : _loop.Add(_fd.Number, _token);
+            IoResult result = _added
+                ? _loop.Rearm(_fd.Number, _interest, _token)
+                : _loop.Add(_fd.Number, _interest, _token);
             result.OrThrow("epoll_ctl");
             _added = true;
             _armed = true;
@@ -74,6 +78,6 @@ public sealed class Readiness : IDisposable
             _armed = false;
         }
 
-        _onReadable();
+        _onReady();
     }
 }

@@ -4,8 +4,8 @@ using Tmds.Linux;
 namespace Ringmaster.Native.Linux;
 
 /// <summary>
-/// Tells when a control socket can be read: one background thread and one epoll set for all of them, so that nobody
-/// blocks a pool thread in a receive. Never for packets.
+/// Tells when a control socket can be read, or written: one background thread and one epoll set for all of them, so that
+/// nobody blocks a pool thread in a receive or a send. Never for packets.
 /// </summary>
 /// <remarks>
 /// Callbacks run on the loop's thread, one at a time; they must not block, and what they throw is a fault of the
@@ -15,7 +15,8 @@ public sealed class ReadinessLoop : IDisposable
 {
     private const ulong WakeToken = 0;
     private const int BatchSize = 32;
-    private const EpollEvents Interest = EpollEvents.In | EpollEvents.PeerClosed | EpollEvents.OneShot;
+    private const EpollEvents Input = EpollEvents.In | EpollEvents.PeerClosed | EpollEvents.OneShot;
+    private const EpollEvents Output = EpollEvents.Out | EpollEvents.OneShot;
 
     private readonly Epoll _epoll = new();
     private readonly EventFd _wake = new();
@@ -46,13 +47,24 @@ public sealed class ReadinessLoop : IDisposable
     /// Called once for each <see cref="Readiness.Arm"/>: when there is something to read, the end, or an error.
     /// </param>
     /// <exception cref="ObjectDisposedException">The loop or the descriptor is closed.</exception>
-    public Readiness Register(OwnedFd fd, Action onReadable)
+    public Readiness Register(OwnedFd fd, Action onReadable) => Register(fd, onReadable, Input);
+
+    /// <summary>
+    /// The same for room to write. A descriptor stands in the loop once: whoever waits for input on it as well hands in a
+    /// duplicate here.
+    /// </summary>
+    /// <param name="fd">A socket; kept open until the registration is disposed.</param>
+    /// <param name="onWritable">Called once for each <see cref="Readiness.Arm"/>: when there is room, or an error.</param>
+    /// <exception cref="ObjectDisposedException">The loop or the descriptor is closed.</exception>
+    public Readiness RegisterWritable(OwnedFd fd, Action onWritable) => Register(fd, onWritable, Output);
+
+    private Readiness Register(OwnedFd fd, Action onReady, EpollEvents interest)
     {
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
         try
         {
             ulong token = (ulong)Interlocked.Increment(ref _lastToken);
-            var readiness = new Readiness(this, token, fd.Lease(), onReadable);
+            var readiness = new Readiness(this, token, fd.Lease(), onReady, interest);
             _registered[token] = readiness;
             return readiness;
         }
@@ -79,9 +91,9 @@ public sealed class ReadinessLoop : IDisposable
         }
     }
 
-    internal IoResult Add(int fd, ulong token) => _epoll.Add(fd, Interest, token);
+    internal IoResult Add(int fd, EpollEvents interest, ulong token) => _epoll.Add(fd, interest, token);
 
-    internal IoResult Rearm(int fd, ulong token) => _epoll.Modify(fd, Interest, token);
+    internal IoResult Rearm(int fd, EpollEvents interest, ulong token) => _epoll.Modify(fd, interest, token);
 
     internal void Remove(ulong token, int? fd)
     {

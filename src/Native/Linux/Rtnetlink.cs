@@ -66,6 +66,13 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
         return answer.Error == Errno.ENODEV ? null : LinkInfo.Read(answer.Checked($"rtnetlink(look {name} up)"));
     }
 
+    /// <summary>Looks an interface up, whatever its name is by now; null when it has gone.</summary>
+    internal LinkInfo? Find(int index)
+    {
+        Answer answer = Exchange(new NetlinkMessage(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, LinkBody(index, 0, 0)));
+        return answer.Error == Errno.ENODEV ? null : LinkInfo.Read(answer.Checked($"rtnetlink(look interface {index} up)"));
+    }
+
     /// <summary>Sets the hardware address.</summary>
     internal void SetAddress(LinkInfo link, ReadOnlySpan<byte> address) =>
         Exchange(ChangeOf(link).Add(IFLA_ADDRESS, address))

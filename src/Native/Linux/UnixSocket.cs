@@ -63,9 +63,14 @@ public static unsafe partial class UnixSocket
     public static bool IsListening(OwnedFd fd)
     {
         using FdLease lease = fd.Lease();
-        return Option(lease.Number, SO_DOMAIN) == AF_UNIX
-            && Option(lease.Number, SO_TYPE) == SOCK_STREAM
-            && Accepts(lease.Number);
+        return IsStream(lease.Number) && Accepts(lease.Number);
+    }
+
+    /// <summary>True for a Unix stream socket that does not listen; false for anything else.</summary>
+    public static bool IsConnection(OwnedFd fd)
+    {
+        using FdLease lease = fd.Lease();
+        return IsStream(lease.Number) && !Accepts(lease.Number);
     }
 
     /// <summary>True for a listening socket of any family.</summary>
@@ -124,6 +129,8 @@ public static unsafe partial class UnixSocket
         *(ushort*)address = AF_UNIX;
         Encoding.UTF8.GetBytes(path, bytes[2..]);
     }
+
+    private static bool IsStream(int fd) => Option(fd, SO_DOMAIN) == AF_UNIX && Option(fd, SO_TYPE) == SOCK_STREAM;
 
     private static int? Option(int fd, int option)
     {

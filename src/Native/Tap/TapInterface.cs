@@ -18,9 +18,17 @@ public sealed class TapInterface : IDisposable
     private readonly TapQueue[] _queues;
     private readonly bool[] _attached;
     private readonly bool _multiQueue;
+    private readonly string? _namespace;
 
-    private TapInterface(Rtnetlink netlink, LinkInfo link, TapQueue[] queues, bool multiQueue, TapOffloads supported)
+    private TapInterface(
+        Rtnetlink netlink,
+        LinkInfo link,
+        TapQueue[] queues,
+        bool multiQueue,
+        TapOffloads supported,
+        string? networkNamespace)
     {
+        _namespace = networkNamespace;
         _netlink = netlink;
         _link = link;
         _queues = queues;
@@ -103,6 +111,25 @@ public sealed class TapInterface : IDisposable
     }
 
     /// <summary>
+    /// Asks the kernel whether frames pass: the interface is up and has a carrier. False also when it was removed.
+    /// </summary>
+    /// <exception cref="LinuxException">The kernel does not say.</exception>
+    public bool ReadLink() => _netlink.Find(_link.Index) is { Passes: true };
+
+    /// <summary>Watches for whatever may change what <see cref="ReadLink"/> says.</summary>
+    /// <param name="loop">Where to listen.</param>
+    /// <param name="onChange">Called on the loop's thread; several changes may become one call. Must not block.</param>
+    /// <returns>Ends the watch when it is disposed.</returns>
+    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    public IDisposable WatchLink(ReadinessLoop loop, Action onChange)
+    {
+        int index = _link.Index;
+        return _namespace is { } name
+            ? NetworkNamespace.Run(name, () => new LinkWatch(index, loop, onChange))
+            : new LinkWatch(index, loop, onChange);
+    }
+
+    /// <summary>
     /// Closes the queues. The interface goes with the last of them, unless it is persistent; a worker that still leases
     /// a queue keeps it until then.
     /// </summary>
@@ -133,7 +160,7 @@ public sealed class TapInterface : IDisposable
                 TunDevice.SetPersistent(queues[0].Fd, on: true).OrThrow($"ioctl(TUNSETPERSIST, {link.Name})");
             }
 
-            return new TapInterface(netlink, final, [.. queues], multiQueue, supported);
+            return new TapInterface(netlink, final, [.. queues], multiQueue, supported, options.NetworkNamespace);
         }
         catch (Exception)
         {

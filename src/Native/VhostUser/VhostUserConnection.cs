@@ -79,7 +79,9 @@ public sealed class VhostUserConnection : IDisposable
     /// <param name="payload">What it says.</param>
     /// <param name="fds">Go along; stay the caller's.</param>
     /// <param name="needReply">Sets need_reply.</param>
-    /// <returns>An error means that the peer is gone or does not read: nothing more can be sent, close.</returns>
+    /// <returns>
+    /// EAGAIN: the socket is full and nothing was sent. Any other error: nothing more can be sent, close.
+    /// </returns>
     public IoResult SendRequest(
         uint request,
         ReadOnlySpan<byte> payload,
@@ -161,7 +163,7 @@ public sealed class VhostUserConnection : IDisposable
             IoResult result = FdPassing.Send(socket.Number, bytes, numbers[..fds.Length]);
 
             // Part of a message cannot be taken back, and the rest cannot be sent without waiting.
-            return result.Ok && result.Count < bytes.Length ? new IoResult(-Errno.EAGAIN) : result;
+            return result.Ok && result.Count < bytes.Length ? new IoResult(-Errno.EMSGSIZE) : result;
         }
         finally
         {

@@ -98,6 +98,21 @@ public sealed class BackendSupervisorSpec : TestKit
     }
 
     [Fact]
+    public void A_reload_that_changes_the_MTU_alone_leaves_the_device_up()
+    {
+        Start(Device("net0") with { Mtu = 1400 }, Device("net1") with { Mtu = 1400 });
+        Host("net1").RefusesChanges = "EINVAL";
+        Reload reload = new([Device("net0") with { Mtu = 9000 }, Device("net1") with { Mtu = 9000 }]);
+        Reloaded reloaded = Ask<Reloaded>(reload);
+
+        Assert.Equal(["net0", "net1"], reloaded.Adjusted.ToArray());
+        Assert.Empty(reloaded.Restarted);
+        Assert.Equal([null, "EINVAL"], reloaded.Outcomes.Select(outcome => outcome.Error));
+        Assert.Equal((9000, null, 1), (Host("net0").Mtu, Host("net1").Mtu, Host("net0").Opened));
+        Assert.Empty(Ask<Reloaded>(reload).Outcomes);
+    }
+
+    [Fact]
     public void A_reload_with_the_same_settings_read_anew_touches_nothing()
     {
         DeviceSettings first = Device("net0");

@@ -1,6 +1,7 @@
 using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.Worker;
 
@@ -25,6 +26,12 @@ internal sealed class FakeKind(DeviceSettings settings, FakeHost host) : IDevice
     }
 
     public void Apply(DeviceDemand demand) => host.OnApply(demand);
+
+    public void WatchLink(ReadinessLoop loop, Action onChange) => host.LinkChanged = onChange;
+
+    public bool ReadLink() => host.LinkUp;
+
+    public void ChangeMtu(int mtu) => host.OnChangeMtu(mtu);
 
     public WorkerPlan PlanWorker(int pair, long generation, int? cpu, WorkerCounters counters) =>
         new($"{settings.Name}/pair-{pair}", generation, cpu, IoEngine.Syscall, TimeSpan.Zero, null!, counters);
@@ -54,6 +61,14 @@ internal sealed class FakeHost
 
     /// <summary>The reason why every change fails, or null.</summary>
     internal string? RefusesChanges { get; set; }
+
+    /// <summary>Whether the link is up; to be told by <see cref="LinkChanged"/>.</summary>
+    internal bool LinkUp { get; set; } = true;
+
+    internal Action LinkChanged { get; set; } = () => { };
+
+    /// <summary>The last MTU that was set from outside a front-end, or null.</summary>
+    internal int? Mtu { get; private set; }
 
     internal int Opened { get; private set; }
 
@@ -99,6 +114,14 @@ internal sealed class FakeHost
             }
 
             _demands.Add(demand);
+        }
+    }
+
+    internal void OnChangeMtu(int mtu)
+    {
+        lock (_gate)
+        {
+            Mtu = RefusesChanges is { } reason ? throw new IOException(reason) : mtu;
         }
     }
 

@@ -18,10 +18,12 @@ internal sealed class FrontEnd : IDisposable
 
     private readonly Channel<ConnectionEvent> _events = Channel.CreateUnbounded<ConnectionEvent>();
     private readonly VhostUserConnection _connection;
+    private readonly ReadinessLoop _loop;
     private readonly List<IDisposable> _owned = [];
 
     private FrontEnd(OwnedFd socket, ReadinessLoop loop)
     {
+        _loop = loop;
         _connection = new VhostUserConnection(socket, loop, e => _events.Writer.TryWrite(e));
         _connection.ReceiveNext();
     }
@@ -109,6 +111,21 @@ internal sealed class FrontEnd : IDisposable
         return kick;
     }
 
+    /// <summary>SET_BACKEND_REQ_FD with one end of a new pair; the other one stays here.</summary>
+    internal async Task<BackendEnd> OpenChannelAsync()
+    {
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        var end = new BackendEnd(ours, _loop);
+        _owned.Add(end);
+        using (theirs)
+        {
+            Send(RequestCode.SetBackendReqFd, null, theirs);
+        }
+
+        await SyncAsync();
+        return end;
+    }
+
     /// <summary>Negotiates, shares memory and starts both rings of the pairs.</summary>
     internal async Task BringUpAsync(int pairs = 2)
     {
@@ -150,9 +167,12 @@ internal sealed class FrontEnd : IDisposable
         return duplicate;
     }
 
+    /// <summary>Closes the main connection alone.</summary>
+    internal void Disconnect() => _connection.Dispose();
+
     public void Dispose()
     {
-        _connection.Dispose();
+        Disconnect();
         foreach (IDisposable each in _owned)
         {
             each.Dispose();

@@ -45,6 +45,33 @@ public sealed class ReadinessLoopSpec : IDisposable
     }
 
     [Fact]
+    public async Task Room_in_a_socket_is_told_of_once_it_is_there()
+    {
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        using OwnedFd writer = ours;
+        using OwnedFd reader = theirs;
+        while (EventFd.Signal(writer).Ok)
+        {
+            // Until the socket is full.
+        }
+
+        using Readiness readiness = _loop.RegisterWritable(writer, Called);
+        readiness.Arm();
+        await Passed();
+        Assert.Equal(0, _calls.Reader.Count);
+
+        var fds = new List<OwnedFd>();
+        byte[] waste = new byte[4096];
+        using FdLease lease = reader.Lease();
+        while (FdPassing.Receive(lease.Number, waste, fds).Bytes.Ok)
+        {
+            // Until it is empty.
+        }
+
+        await Call();
+    }
+
+    [Fact]
     public async Task The_end_of_a_socket_is_a_call_as_well()
     {
         (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();

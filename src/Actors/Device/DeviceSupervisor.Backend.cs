@@ -1,0 +1,153 @@
+using Akka.Actor;
+using Akka.Event;
+using Ringmaster.Actors.Protocol;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.VhostUser;
+
+namespace Ringmaster.Actors.Device;
+
+/// <content>
+/// What changes on the host's side while a front-end is served, and the requests by the back-end that tell of it.
+/// </content>
+public sealed partial class DeviceSupervisor
+{
+    private BackendRequests? _requests;
+    private bool _configOwed;
+    private bool _hostLinkUp = true;
+    private bool _linkHeldDown;
+    private bool _linkUp = true;
+
+    /// <summary>A message was carried out: follows what it says of the channel, and tells of what it changed.</summary>
+    private void FollowBackendChannel(SessionState before)
+    {
+        SessionState state = _session!.State;
+        if (!ReferenceEquals(before.BackendChannel, state.BackendChannel))
+        {
+            CloseBackendChannel();
+            OpenBackendChannel(state.BackendChannel);
+        }
+
+        _configOwed |= state.HasOtherConfigThan(before);
+        TellOfConfig();
+    }
+
+    private void OpenBackendChannel(OwnedFd? socket)
+    {
+        if (socket is null)
+        {
+            return;
+        }
+
+        try
+        {
+            _requests = new BackendRequests(
+                socket,
+                new BackendRequests.Context(
+                    Name, Self, Timers, _parts.Loop, _log, () => _session!.State.Has(ProtocolFeatures.ReplyAck)));
+        }
+        catch (LinuxException e)
+        {
+            _log.Warning("device {Device}: the front-end's channel cannot be used: {Reason}", Name, e.Message);
+        }
+    }
+
+    private void CloseBackendChannel()
+    {
+        _requests?.Dispose();
+        _requests = null;
+    }
+
+    /// <summary>A change that nobody could be told of yet is told of as soon as there is a channel.</summary>
+    private void TellOfConfig()
+    {
+        const ProtocolFeatures Needed =
+            ProtocolFeatures.Config | ProtocolFeatures.BackendReq;
+        if (_configOwed && _requests is { } requests && _session!.State.Has(Needed))
+        {
+            _configOwed = false;
+            requests.Post(BackendRequest.ConfigChange);
+        }
+    }
+
+    /// <summary>The host's side has changed the configuration space.</summary>
+    private void AmendConfig(Func<SessionState, SessionState> change)
+    {
+        if (!IsServing)
+        {
+            return;
+        }
+
+        SessionState before = _session!.State;
+        _session.Amend(change);
+        _configOwed |= _session.State.HasOtherConfigThan(before);
+        TellOfConfig();
+    }
+
+    private void OnBackendChannelEvent(BackendChannelEvent message) => message.Channel.OnEvent(message.Event);
+
+    private void OnBackendChannelRoom(BackendChannelRoom message) => message.Channel.OnRoom();
+
+    private void OnBackendReplyOverdue(BackendReplyOverdue message) => message.Channel.OnOverdue();
+
+    private void OnHostLinkNoticed(HostLinkNoticed message) => _host.LookAtLink();
+
+    private void OnHostLink(HostLink message)
+    {
+        _host.LookedAtLink();
+        _hostLinkUp = message.Up;
+        FollowLink();
+    }
+
+    private void OnHostLinkUnknown(HostLinkUnknown message)
+    {
+        _host.LookedAtLink();
+        _log.Warning("device {Device}: the state of its link is not known: {Reason}", Name, message.Cause.Message);
+    }
+
+    private void OnSetLink(SetLink message)
+    {
+        _linkHeldDown = !message.Up;
+        FollowLink();
+        Sender.Tell(new LinkSet(Name, _linkUp));
+    }
+
+    private void FollowLink()
+    {
+        bool up = _hostLinkUp && !_linkHeldDown;
+        if (up != _linkUp)
+        {
+            _linkUp = up;
+            _log.Info("device {Device}: link {State}", Name, up ? "up" : "down");
+            AmendConfig(state => state with { LinkUp = up });
+        }
+    }
+
+    private void OnChangeMtu(ChangeMtu message)
+    {
+        if (_host.IsOpen)
+        {
+            _host.ChangeMtu(message.Mtu);
+        }
+        else
+        {
+            Context.Parent.Tell(new DeviceAdjusted(Name, "it is not open"));
+        }
+    }
+
+    private void OnMtuChanged(MtuChanged message)
+    {
+        if (message.Cause is { } cause)
+        {
+            _log.Warning("device {Device}: the MTU stays as it is: {Reason}", Name, cause.Message);
+        }
+        else
+        {
+            _profile = _profile! with { Mtu = message.Mtu };
+            _log.Info("device {Device}: MTU {Mtu}", Name, message.Mtu);
+            AmendConfig(state => state.WithConfiguredMtu(message.Mtu));
+            RefreshHost();
+        }
+
+        Context.Parent.Tell(new DeviceAdjusted(Name, message.Cause?.Message));
+    }
+}

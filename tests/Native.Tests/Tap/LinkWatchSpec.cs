@@ -1,0 +1,69 @@
+using System.Threading.Channels;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Tap;
+using Ringmaster.Native.Tests.Support;
+
+namespace Ringmaster.Native.Tests.Tap;
+
+/// <summary>What an interface tells of its link.</summary>
+public sealed class LinkWatchSpec : IDisposable
+{
+    private readonly ReadinessLoop _loop = new("test-loop");
+    private readonly Channel<bool> _calls = Channel.CreateUnbounded<bool>();
+
+    public void Dispose() => _loop.Dispose();
+
+    [SkippableFact]
+    public async Task Down_and_up_are_told_of_and_the_link_says_which()
+    {
+        Requirement.NetworkNamespaces();
+        using var fixture = new TapFixture();
+        using TapInterface tap = fixture.Open(TapFixture.Options());
+        using IDisposable watch = tap.WatchLink(_loop, Called);
+        Assert.True(tap.ReadLink());
+
+        SetUp(fixture, "t0", up: false);
+        await CalledUntilAsync(() => !tap.ReadLink());
+
+        SetUp(fixture, "t0", up: true);
+        await CalledUntilAsync(tap.ReadLink);
+    }
+
+    [SkippableFact]
+    public async Task Another_interface_is_not_told_of()
+    {
+        Requirement.NetworkNamespaces();
+        using var fixture = new TapFixture();
+        using TapInterface tap = fixture.Open(TapFixture.Options());
+        using TapInterface other = fixture.Open(TapFixture.Options("t1"));
+        using IDisposable watch = tap.WatchLink(_loop, Called);
+        using IDisposable otherWatch = other.WatchLink(_loop, () => _calls.Writer.TryWrite(false));
+
+        SetUp(fixture, "t1", up: false);
+        Assert.False(await _calls.Reader.ReadAsync());
+        SetUp(fixture, "t0", up: false);
+        while (!await _calls.Reader.ReadAsync())
+        {
+            // More of the other one.
+        }
+
+        Assert.False(tap.ReadLink());
+    }
+
+    private static void SetUp(TapFixture fixture, string name, bool up) => fixture.Net.Run(() =>
+    {
+        using var netlink = new Rtnetlink();
+        netlink.SetUp(netlink.Find(name)!, up);
+    });
+
+    private async Task CalledUntilAsync(Func<bool> condition)
+    {
+        do
+        {
+            Assert.True(await _calls.Reader.ReadAsync());
+        }
+        while (!condition());
+    }
+
+    private void Called() => _calls.Writer.TryWrite(true);
+}
