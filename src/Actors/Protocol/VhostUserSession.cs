@@ -25,7 +25,8 @@ public static class VhostUserSession
         | VirtioFeatures.GuestCsum | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn
         | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6
         | VirtioFeatures.Mac | VirtioFeatures.Mtu | VirtioFeatures.Mq | VirtioFeatures.CtrlVq
-        | VirtioFeatures.Status | VirtioFeatures.GuestAnnounce | VirtioFeatures.LogAll;
+        | VirtioFeatures.Status | VirtioFeatures.GuestAnnounce | VirtioFeatures.LogAll
+        | VirtioFeatures.NotificationData | VirtioFeatures.RingReset;
 
     /// <summary>The protocol features that are implemented; more is never offered.</summary>
     public const ProtocolFeatures SupportedProtocolFeatures =

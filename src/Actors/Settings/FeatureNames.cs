@@ -23,6 +23,8 @@ public static class FeatureNames
         (VirtioFeatures.EventIdx, 0),
         (VirtioFeatures.RingPacked, VirtioFeatures.Version1),
         (VirtioFeatures.InOrder, 0),
+        (VirtioFeatures.NotificationData, VirtioFeatures.Version1),
+        (VirtioFeatures.RingReset, VirtioFeatures.Version1),
         (VirtioFeatures.MrgRxbuf, 0),
         (VirtioFeatures.Csum, 0),
         (VirtioFeatures.HostTso4, VirtioFeatures.Csum),

@@ -200,6 +200,27 @@ public sealed partial class NetQueuePair : IDisposable
         Tx = Tx.Renew();
         _toRepost.Clear();
         _posted = 0;
+        FreeAllSlots();
+    }
+
+    /// <summary>Goes on with an empty receive ring elsewhere in memory and puts the buffers on it.</summary>
+    internal void ResetRx(int size)
+    {
+        Rx = DriverRing.Create(_ram, Layout.Ring with { Size = size });
+        _toRepost.Clear();
+        _posted = 0;
+        PostAll();
+    }
+
+    /// <summary>Goes on with an empty transmit ring elsewhere in memory.</summary>
+    internal void ResetTx(int size)
+    {
+        Tx = DriverRing.Create(_ram, Layout.Ring with { Size = size });
+        FreeAllSlots();
+    }
+
+    private void FreeAllSlots()
+    {
         _freeSlots.Clear();
         for (int slot = _options.QueueSize - 1; slot >= 0; slot--)
         {

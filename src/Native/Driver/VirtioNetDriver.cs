@@ -128,6 +128,31 @@ public sealed class VirtioNetDriver : IDisposable
     /// <returns>The index of each ring.</returns>
     public IReadOnlyList<uint> StopRings() => _bases = [.. Enumerable.Range(0, 2 * _pairs.Length).Select(Client.GetVringBase)];
 
+    /// <summary>
+    /// Resets one ring while the others run, and sets it up anew elsewhere in memory (VIRTIO_F_RING_RESET). What was in it is
+    /// lost. That it is enabled is not said again.
+    /// </summary>
+    /// <param name="ring">Its number.</param>
+    /// <param name="size">Its size from here on; no more than it began with.</param>
+    public void ResetRing(int ring, int size)
+    {
+        NetQueuePair pair = _pairs[ring / 2];
+        Client.GetVringBase(ring);
+        if (ring % 2 == 0)
+        {
+            pair.ResetRx(size);
+            StartRing(ring, pair.Rx, pair.RxKick, pair.RxCall, pair.RxError, fromPublished: false);
+        }
+        else
+        {
+            pair.ResetTx(size);
+            StartRing(ring, pair.Tx, pair.TxKick, pair.TxCall, pair.TxError, fromPublished: false);
+        }
+
+        // The back-end has done all of it when it answers.
+        Client.GetFeatures();
+    }
+
     /// <summary>Stops all rings, forgets them and starts with empty ones, as a guest does that reboots.</summary>
     public void Reboot()
     {

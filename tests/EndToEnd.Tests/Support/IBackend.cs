@@ -32,6 +32,9 @@ internal sealed record BackendOptions
     /// <summary>The front-end listens and the back-end connects; Ringmaster alone.</summary>
     internal bool FrontEndListens { get; init; }
 
+    /// <summary>Further keys of the device, such as <c>features.ring-reset=on</c>; Ringmaster alone.</summary>
+    internal IReadOnlyList<string> Keys { get; init; } = [];
+
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }
 }

@@ -38,7 +38,7 @@ internal sealed class RingmasterProcess : IBackend
         List<string> keys =
         [
             $"{device}.socket={folder["vhost"]}", $"{device}.queue-pairs={options.QueuePairs}", $"{device}.queue-size=1024",
-            $"{device}.tap.name=rmtap0",
+            $"{device}.tap.name=rmtap0", .. options.Keys.Select(key => $"{device}.{key}"),
         ];
         if (options.Addresses.Count > 0)
         {

@@ -1,0 +1,106 @@
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.EndToEnd.Tests;
+
+/// <summary>Single rings that are reset and set up anew, with another size and elsewhere, while the others run.</summary>
+public sealed class RingResetSpec : IAsyncLifetime
+{
+    private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+
+    private TestNamespace? _network;
+    private IBackend? _backend;
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        if (_backend is not null)
+        {
+            await _backend.DisposeAsync();
+        }
+
+        if (_network is not null)
+        {
+            await _network.DisposeAsync();
+        }
+    }
+
+    [SkippableTheory]
+    [InlineData(VirtioFeatures.None)]
+    [InlineData(Packed)]
+    public async Task Every_ring_can_be_reset_to_another_size_and_all_go_on(VirtioFeatures format)
+    {
+        using VirtioNetDriver driver = await StartAsync(format);
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+
+        foreach (int size in new[] { 64, 16, 256, 32 })
+        {
+            for (int ring = 0; ring < 4; ring++)
+            {
+                driver.ResetRing(ring, size);
+                FrameExchange.Run(driver, host, 24, window: 8);
+            }
+        }
+
+        Assert.All(driver.Pairs, pair => Assert.Equal((32, 32), (pair.Rx.Size, pair.Tx.Size)));
+    }
+
+    [SkippableTheory]
+    [InlineData(VirtioFeatures.None)]
+    [InlineData(Packed)]
+    public async Task A_ring_loses_nothing_while_every_other_one_is_reset(VirtioFeatures format)
+    {
+        using VirtioNetDriver driver = await StartAsync(format);
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using CancellationTokenSource end = new();
+        Task<int> traffic = Task.Run(() => SendOneByOne(driver.Pairs[1], host, end.Token));
+
+        for (int round = 0; round < 40; round++)
+        {
+            driver.ResetRing(round % 3, round % 2 == 0 ? 64 : 128);
+        }
+
+        await end.CancelAsync();
+        Assert.True(await traffic > 40);
+        FrameExchange.Run(driver, host, 100, window: 8);
+    }
+
+    [SkippableFact]
+    public async Task Without_the_switch_RING_RESET_is_not_offered_since_QEMU_would_pass_it_on()
+    {
+        using VirtioNetDriver driver = await StartAsync(VirtioFeatures.NotificationData, offered: false);
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+
+        Assert.Equal(VirtioFeatures.NotificationData, driver.Features & (VirtioFeatures.NotificationData | VirtioFeatures.RingReset));
+        FrameExchange.Run(driver, host, 100);
+    }
+
+    /// <summary>Sends frames on one ring, each when the one before has arrived at the TAP.</summary>
+    private static int SendOneByOne(NetQueuePair pair, PacketSocket host, CancellationToken end)
+    {
+        int number = 0;
+        for (; !end.IsCancellationRequested; number++)
+        {
+            byte[] sent = TestFrame.Build(number, TestFrame.MinimumSize + (number % 1000));
+            Assert.True(pair.TrySend(sent));
+            pair.FlushTx();
+            Assert.Equal(sent, host.Receive(Timeout));
+        }
+
+        return number;
+    }
+
+    private async Task<VirtioNetDriver> StartAsync(VirtioFeatures features, bool offered = true)
+    {
+        Require.Root();
+        Backends.SkipForDpdk("it has no RING_RESET");
+        _network = await TestNamespace.CreateAsync();
+        _backend = await Backends.StartAsync(_network, new BackendOptions { Keys = offered ? ["features.ring-reset=on"] : [] });
+        return VirtioNetDriver.Start(
+            FrontendClient.Connect(_backend.Socket, Timeout),
+            new VirtioNetOptions { Pairs = 2, Features = VirtioNetOptions.ModernFeatures | VirtioFeatures.RingReset | features });
+    }
+}
