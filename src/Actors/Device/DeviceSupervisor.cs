@@ -50,6 +50,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
 
     /// <summary>To open the device, or in client mode to reach its front-end: those in a row that failed.</summary>
     private int _attempts;
+    private int _busyAttempts;
     private int _refusals;
     private bool _negotiated;
 

@@ -42,6 +42,28 @@ public sealed class DeviceSupervisorSpec : DeviceTest
     }
 
     [Fact]
+    public void An_interface_that_a_killed_process_has_not_let_go_of_yet_is_waited_for()
+    {
+        Host.FailingOpens = 3;
+        Host.OpenFailure = new LinuxException("open TAP net0", Errno.EBUSY);
+        CreateDevice();
+
+        LetTimePassUntilParentIsTold();
+        Parent.ExpectMsg<DeviceUp>();
+    }
+
+    [Fact]
+    public void An_interface_that_stays_busy_is_a_failure()
+    {
+        Host.FailingOpens = int.MaxValue;
+        Host.OpenFailure = new LinuxException("open TAP net0", Errno.EBUSY);
+        CreateDevice();
+
+        LetTimePassUntilParentIsTold();
+        Assert.Contains("EBUSY", Parent.ExpectMsg<DeviceFailed>().Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_socket_that_cannot_be_bound_is_a_failure_that_leaves_nothing_open()
     {
         using var other = UnixListener.Bind(Socket);
@@ -477,4 +499,13 @@ public sealed class DeviceSupervisorSpec : DeviceTest
 
     private async Task<IReadOnlyList<WorkerHandle>> WorkersAsync() =>
         (await Device.Ask<WorkerList>(GetWorkers.Instance, TimeSpan.FromSeconds(10))).Workers;
+
+    private void LetTimePassUntilParentIsTold() => AwaitAssert(
+        () =>
+        {
+            Pass(TimeSpan.FromMilliseconds(100));
+            Assert.True(Parent.HasMessages);
+        },
+        TimeSpan.FromSeconds(20),
+        TimeSpan.FromMilliseconds(5));
 }

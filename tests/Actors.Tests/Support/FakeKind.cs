@@ -59,6 +59,9 @@ internal sealed class FakeHost
     /// <summary>The next openings that fail.</summary>
     internal int FailingOpens { get; set; }
 
+    /// <summary>What they fail with.</summary>
+    internal Exception OpenFailure { get; set; } = new IOException("no such interface");
+
     /// <summary>The reason why every change fails, or null.</summary>
     internal string? RefusesChanges { get; set; }
 
@@ -96,7 +99,7 @@ internal sealed class FakeHost
             if (FailingOpens > 0)
             {
                 FailingOpens--;
-                throw new IOException("no such interface");
+                throw OpenFailure;
             }
 
             Opened++;
