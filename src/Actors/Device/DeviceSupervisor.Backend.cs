@@ -25,6 +25,12 @@ public sealed partial class DeviceSupervisor
         {
             CloseBackendChannel();
             OpenBackendChannel(state.BackendChannel);
+
+            // Calls from before the channel were lost with nobody to take them; one too many does no harm.
+            for (int ring = 0; ring < state.Rings.Length && state.Has(ProtocolFeatures.InbandNotifications); ring++)
+            {
+                TellOfCall(ring);
+            }
         }
 
         _configOwed |= state.HasOtherConfigThan(before);
@@ -48,6 +54,65 @@ public sealed partial class DeviceSupervisor
         catch (LinuxException e)
         {
             _log.Warning("device {Device}: the front-end's channel cannot be used: {Reason}", Name, e.Message);
+        }
+    }
+
+    /// <summary>Makes what in-band notifications need once they are acknowledged.</summary>
+    /// <returns>Null, or why that is not to be had.</returns>
+    private string? MakeInband(SessionState next)
+    {
+        FrontendSession session = _session!;
+        if (session.Inband is not null || !next.Has(ProtocolFeatures.InbandNotifications))
+        {
+            return null;
+        }
+
+        try
+        {
+            IActorRef self = Self;
+            long number = session.Number;
+            session.Inband = new InbandNotifications(
+                next.Rings.Length,
+                _parts.Loop,
+                ring => self.Tell(new InbandCall(number, ring)));
+            return null;
+        }
+        catch (LinuxException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private void KickRings(IEnumerable<int> rings)
+    {
+        foreach (int ring in rings)
+        {
+            _session!.Inband!.Kick(ring);
+        }
+    }
+
+    private void OnInbandCall(InbandCall message)
+    {
+        if (IsServing && _session!.Number == message.Session)
+        {
+            _session.Inband!.TakeCall(message.Ring);
+            TellOfCall(message.Ring);
+        }
+    }
+
+    private void TellOfCall(int ring)
+    {
+        if (_session!.State.CallsByMessage(ring))
+        {
+            _requests?.Post(new BackendRequest(BackendRequestCode.VringCall, ring));
+        }
+    }
+
+    private void TellOfRingError(int ring)
+    {
+        if (_session!.State.ErrorsByMessage(ring))
+        {
+            _requests?.Post(new BackendRequest(BackendRequestCode.VringErr, ring));
         }
     }
 

@@ -40,6 +40,12 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
+        if (MakeInband(step.Next) is { } reason)
+        {
+            Refuse(VhostUserSession.Refuse(_session.State, message, reason));
+            return;
+        }
+
         ImmutableArray<int> starting = step.StartedRings;
         foreach (int ring in starting)
         {
@@ -87,6 +93,7 @@ public sealed partial class DeviceSupervisor
         LogNegotiated(started);
         _pairs.StartAnew(started);
         _pairs.ReconcileAll();
+        KickRings(step.Kicks);
         foreach (Announce announce in step.Announcements)
         {
             _log.Info("device {Device}: announces {Mac}", Name, announce.Mac);

@@ -58,7 +58,7 @@ public sealed partial class DeviceSupervisor
     private PairDemand DemandOfPair(int pair)
     {
         return _session is { Ended: false } session
-            ? new PairDemand(session.Maps, session.State.LogCall, session.State.PlanOf(2 * pair), session.State.PlanOf((2 * pair) + 1))
+            ? new PairDemand(session.Maps, session.State.LogCall, session.PlanOf(2 * pair), session.PlanOf((2 * pair) + 1))
             : new PairDemand(GuestMaps.None, null, null, null);
     }
 
@@ -85,6 +85,8 @@ public sealed partial class DeviceSupervisor
         {
             EventFd.Signal(error);
         }
+
+        TellOfRingError(ring);
     }
 
     private DeviceDemand DemandOfHost(SessionState state, ImmutableArray<int> starting) => new(

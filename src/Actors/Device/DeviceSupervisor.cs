@@ -186,6 +186,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         Receive<BackendChannelEvent>(OnBackendChannelEvent);
         Receive<BackendChannelRoom>(OnBackendChannelRoom);
         Receive<BackendReplyOverdue>(OnBackendReplyOverdue);
+        Receive<InbandCall>(OnInbandCall);
         Receive<HostLinkNoticed>(OnHostLinkNoticed);
         Receive<HostLink>(OnHostLink);
         Receive<HostLinkUnknown>(OnHostLinkUnknown);

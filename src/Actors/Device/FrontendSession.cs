@@ -1,6 +1,7 @@
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Device;
 
@@ -38,6 +39,12 @@ internal sealed class FrontendSession : IDisposable
 
     /// <summary>The front-end has gone: no ring may run and no memory be used any more.</summary>
     internal bool Ended { get; private set; }
+
+    /// <summary>Kicks and calls as messages; null where nobody wants them.</summary>
+    internal InbandNotifications? Inband { get; set; }
+
+    /// <summary>What a ring is to run with, or null.</summary>
+    internal RingPlan? PlanOf(int ring) => State.PlanOf(ring) is { } plan ? Inband?.Complete(State, ring, plan) ?? plan : null;
 
     /// <summary>Takes over a connected socket, also when it throws; nothing is received yet.</summary>
     /// <exception cref="LinuxException">It is no socket.</exception>
@@ -134,6 +141,7 @@ internal sealed class FrontendSession : IDisposable
             fd.Dispose();
         }
 
+        Inband?.Dispose();
         Maps.ReleaseAllBut(GuestMaps.None);
         Maps = GuestMaps.None;
     }

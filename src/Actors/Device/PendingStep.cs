@@ -41,6 +41,9 @@ internal sealed class PendingStep
     /// <summary>The addresses to announce.</summary>
     internal IEnumerable<Announce> Announcements => _outcome.Effects.OfType<Announce>();
 
+    /// <summary>The rings that the message kicks.</summary>
+    internal IEnumerable<int> Kicks => _outcome.Effects.OfType<KickRing>().Select(kick => kick.Ring);
+
     /// <summary>
     /// The rings that this message starts: those that could not run before and now can, and one that is given a kick. Each is a
     /// fresh start also for a ring or a pair that was given up.

@@ -39,6 +39,10 @@ public sealed record DeviceProfile(
 
     /// <summary>The answer to GET_PROTOCOL_FEATURES.</summary>
     public ProtocolFeatures OfferedProtocolFeatures => OfferedFeatures.HasFlag(VirtioFeatures.ProtocolFeatures)
-        ? ProtocolFeatures & VhostUserSession.SupportedProtocolFeatures
+        ? ProtocolFeatures
+            & VhostUserSession.SupportedProtocolFeatures
+            & ~(ProtocolFeatures.HasFlag(InbandNeeds) ? ProtocolFeatures.None : ProtocolFeatures.InbandNotifications)
         : ProtocolFeatures.None;
+
+    private const ProtocolFeatures InbandNeeds = ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck;
 }

@@ -12,6 +12,9 @@ internal static class DeviceRequests
     /// <summary>Features that say how a ring is laid out: they cannot change under a ring that runs.</summary>
     private const VirtioFeatures RingFormat = VirtioFeatures.RingPacked | VirtioFeatures.AccessPlatform;
 
+    /// <summary>Calls need a way to the front-end, and messages that are not dealt with yet must hold back the next.</summary>
+    private const ProtocolFeatures InbandNeeds = ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck;
+
     internal static Outcome GetFeatures(SessionState state, VhostUserMessage message) =>
         Outcome.Answered(state, (ulong)state.Profile.OfferedFeatures);
 
@@ -67,9 +70,14 @@ internal static class DeviceRequests
     {
         var features = (ProtocolFeatures)ReadU64(message);
         ProtocolFeatures surplus = features & ~state.Profile.OfferedProtocolFeatures;
-        return surplus == 0
-            ? Outcome.Done(state with { ProtocolFeatures = features })
-            : Outcome.Refused($"{surplus} (0x{(ulong)surplus:x}) was not offered");
+        if (surplus != 0)
+        {
+            return Outcome.Refused($"{surplus} (0x{(ulong)surplus:x}) was not offered");
+        }
+
+        return features.HasFlag(ProtocolFeatures.InbandNotifications) && !features.HasFlag(InbandNeeds)
+            ? Outcome.Refused($"{ProtocolFeatures.InbandNotifications} needs {InbandNeeds} beside it")
+            : Outcome.Done(state with { ProtocolFeatures = features });
     }
 
     internal static Outcome GetQueueNum(SessionState state, VhostUserMessage message) => Outcome.Answered(

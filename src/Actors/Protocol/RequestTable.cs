@@ -74,6 +74,10 @@ internal static class RequestTable
         {
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.ResetDevice, Quiet = Quiet.StopsAll,
         },
+        new(RequestCode.VringKick, RingRequests.Kick)
+        {
+            Payload = OneRing, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.InbandNotifications,
+        },
         new(RequestCode.GetMaxMemSlots, MemoryRequests.GetMaxSlots)
         {
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.ConfigureMemSlots, HasReply = true,

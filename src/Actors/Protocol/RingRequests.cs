@@ -98,10 +98,10 @@ internal static class RingRequests
     internal static Outcome SetKick(SessionState state, VhostUserMessage message) => WithFd(
         state,
         message,
-        (ring, fd) => ring with { Kick = fd, Started = true });
+        (ring, fd) => ring with { Kick = fd, KickSaid = true, Started = true });
 
     internal static Outcome SetCall(SessionState state, VhostUserMessage message) =>
-        WithFd(state, message, (ring, fd) => ring with { Call = fd });
+        WithFd(state, message, (ring, fd) => ring with { Call = fd, CallSaid = true });
 
     internal static Outcome SetError(SessionState state, VhostUserMessage message) =>
         WithFd(state, message, (ring, fd) => ring with { Error = fd });
@@ -118,6 +118,27 @@ internal static class RingRequests
         return payload.Num <= 1
             ? Outcome.Done(state.WithRing(ring, state.Rings[ring] with { EnableRequest = payload.Num == 1 }))
             : Outcome.Refused($"a ring is disabled by 0 and enabled by 1, not by {payload.Num}");
+    }
+
+    /// <summary>
+    /// A kick as a message: starts a ring that stands still. One that has a kick fd, or is polled, needs no message.
+    /// </summary>
+    internal static Outcome Kick(SessionState state, VhostUserMessage message)
+    {
+        VringState payload = ReadState(message);
+        if (CheckIndex(state, payload.Index) is { } unknown)
+        {
+            return Outcome.Refused(unknown);
+        }
+
+        if (payload.Num != 0)
+        {
+            return Outcome.Refused($"the number beside the ring is reserved, and {payload.Num} instead of 0");
+        }
+
+        var ring = (int)payload.Index;
+        Outcome outcome = Change(state, ring, state.Rings[ring] with { Started = true });
+        return outcome.Refusal is null && state.KicksByMessage(ring) ? outcome with { Effects = [new KickRing(ring)] } : outcome;
     }
 
     private static Outcome WithFd(SessionState state, VhostUserMessage message, Func<RingState, OwnedFd?, RingState> change)

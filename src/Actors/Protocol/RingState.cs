@@ -42,7 +42,13 @@ public sealed record RingState
     /// <summary>Signalled when the ring is given up. Outlives GET_VRING_BASE and resets.</summary>
     public OwnedFd? Error { get; init; }
 
-    /// <summary>SET_VRING_KICK came, and neither GET_VRING_BASE nor a reset since.</summary>
+    /// <summary>SET_VRING_KICK came since the ring last stopped, with an fd or with the word that there is none.</summary>
+    public bool KickSaid { get; init; }
+
+    /// <summary>SET_VRING_CALL came, with an fd or with the word that there is none.</summary>
+    public bool CallSaid { get; init; }
+
+    /// <summary>SET_VRING_KICK (or VRING_KICK) came, and neither GET_VRING_BASE nor a reset since.</summary>
     public bool Started { get; init; }
 
     /// <summary>The last SET_VRING_ENABLE, or null when there was none.</summary>
@@ -62,8 +68,15 @@ public sealed record RingState
 
     /// <summary>The ring after GET_VRING_BASE: configured as before, stopped, without a kick fd.</summary>
     internal RingState Stop(bool enabledByDefault) =>
-        this with { Started = false, Kick = null, SizedSinceStop = false, EnabledByDefault = enabledByDefault };
+        this with
+        {
+            Started = false,
+            Kick = null,
+            KickSaid = false,
+            SizedSinceStop = false,
+            EnabledByDefault = enabledByDefault,
+        };
 
     /// <summary>The ring after a reset: as at the beginning, but for the fds by which the front-end listens.</summary>
-    internal RingState Reset() => new() { Call = Call, Error = Error, StoppedAt = Base };
+    internal RingState Reset() => new() { Call = Call, CallSaid = CallSaid, Error = Error, StoppedAt = Base };
 }

@@ -69,3 +69,7 @@ public sealed record MapLog(ulong Size, ulong Offset, OwnedFd File) : SessionEff
 /// <summary>Tell the network behind the TAP where an address now is (RARP).</summary>
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;
+
+/// <summary>Wake the worker of a ring that is kicked by messages.</summary>
+/// <param name="Ring">The ring.</param>
+public sealed record KickRing(int Ring) : SessionEffect;

@@ -141,6 +141,18 @@ public sealed record SessionState
         ring,
         Rings[ring].Size is null ? Rings[ring] with { StoppedAt = value } : Rings[ring] with { Base = value });
 
+    /// <summary>The ring is kicked by VRING_KICK: no fd came for it, nor the word that it is to be polled.</summary>
+    /// <param name="ring">The ring.</param>
+    public bool KicksByMessage(int ring) => Has(ProtocolFeatures.InbandNotifications) && !Rings[ring].KickSaid;
+
+    /// <summary>The driver is called by a request of the back-end: no fd came, nor the word that the driver polls.</summary>
+    /// <param name="ring">The ring.</param>
+    public bool CallsByMessage(int ring) => Has(ProtocolFeatures.InbandNotifications) && !Rings[ring].CallSaid;
+
+    /// <summary>That the ring is given up is told by a request of the back-end: there is no fd for it.</summary>
+    /// <param name="ring">The ring.</param>
+    public bool ErrorsByMessage(int ring) => Has(ProtocolFeatures.InbandNotifications) && Rings[ring].Error is null;
+
     /// <summary>The state after the settings said another MTU. The last word counts, whoever has it.</summary>
     /// <param name="mtu">The MTU.</param>
     public SessionState WithConfiguredMtu(int mtu) => this with { Profile = Profile with { Mtu = mtu }, Mtu = mtu };

@@ -32,7 +32,8 @@ public static class VhostUserSession
     public const ProtocolFeatures SupportedProtocolFeatures =
         ProtocolFeatures.Mq | ProtocolFeatures.LogShmfd | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
-        | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd;
+        | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd
+        | ProtocolFeatures.InbandNotifications;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;

@@ -60,6 +60,7 @@ public static class FeatureNames
         ProtocolFeatures.Config,
         ProtocolFeatures.BackendSendFd,
         ProtocolFeatures.ResetDevice,
+        ProtocolFeatures.InbandNotifications,
         ProtocolFeatures.ConfigureMemSlots,
         ProtocolFeatures.Status,
     ];

@@ -11,6 +11,9 @@ public sealed class BackendInbox : IDisposable
 
     internal BackendInbox(OwnedFd socket) => _wire = new FrontendClient(socket);
 
+    /// <summary>Readable when there is a request.</summary>
+    internal OwnedFd Fd => _wire.Socket;
+
     /// <summary>Waits for the next request by the back-end.</summary>
     /// <param name="timeout">How long.</param>
     /// <returns>The request; null when none came in time.</returns>

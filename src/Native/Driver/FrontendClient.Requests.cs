@@ -114,6 +114,9 @@ public sealed partial class FrontendClient
     /// <summary>SET_VRING_ERR.</summary>
     public void SetVringErr(int ring, OwnedFd? fd) => SetVringFd(RequestCode.SetVringErr, ring, fd);
 
+    /// <summary>VRING_KICK: a kick as a message, which starts a ring that stands still.</summary>
+    public void KickVring(int ring) => Tell(RequestCode.VringKick, VringState(ring, 0));
+
     /// <summary>SET_VRING_ENABLE.</summary>
     public void SetVringEnable(int ring, bool on) => Tell(RequestCode.SetVringEnable, VringState(ring, on ? 1u : 0u));
 

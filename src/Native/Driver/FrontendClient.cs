@@ -30,6 +30,8 @@ public sealed partial class FrontendClient : IDisposable
         _socket = socket;
     }
 
+    internal OwnedFd Socket => _socket;
+
     /// <summary>How long to wait for a reply or for room in the socket.</summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(5);
 

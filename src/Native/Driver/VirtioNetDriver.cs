@@ -249,6 +249,11 @@ public sealed class VirtioNetDriver : IDisposable
         Client.SetVringNum(index, (uint)ring.Size);
         Client.SetVringBase(index, _bases?[index] ?? (fromPublished ? ring.PublishedBase : ring.Base));
         Client.SetVringAddr(index, UserAddresses(ring));
+        if (_options.Inband)
+        {
+            return;
+        }
+
         Client.SetVringErr(index, error.Fd);
         Client.SetVringCall(index, _options.Polling ? null : call.Fd);
         Client.SetVringKick(index, kick.Fd);

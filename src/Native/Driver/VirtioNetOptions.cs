@@ -64,6 +64,12 @@ public sealed record VirtioNetOptions
     /// <summary>True: the driver never waits and hands out no call fds.</summary>
     public bool Polling { get; init; }
 
+    /// <summary>
+    /// True: no fds are handed out for kicks, calls and errors. INBAND_NOTIFICATIONS must be acknowledged; an
+    /// <see cref="InbandBridge"/> then carries them.
+    /// </summary>
+    public bool Inband { get; init; }
+
     /// <summary>The user-visible layout of memory; null = one region that is large enough.</summary>
     public GuestRamOptions? Ram { get; init; }
 }

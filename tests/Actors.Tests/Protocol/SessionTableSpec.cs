@@ -119,16 +119,19 @@ public sealed class SessionTableSpec
         Refused("SET_VRING_ENABLE 2", () => Running(0), SetVringEnable, Ring(0, 2)),
         new("SET_VRING_KICK without fd", WithMemory, SetVringKick, Index(0, noFd: true))
         {
-            Change = OneRing(0, r => r with { Started = true }),
+            Change = OneRing(0, r => r with { KickSaid = true, Started = true }),
         },
         Refused("SET_VRING_KICK, fd promised, none sent", WithMemory, SetVringKick, Index(0)),
         Refused("SET_VRING_KICK, fd denied, one sent", WithMemory, SetVringKick, Index(0, noFd: true), 1),
-        new("SET_VRING_CALL without fd", () => Running(0), SetVringCall, Index(0, noFd: true)),
+        new("SET_VRING_CALL without fd", () => Running(0), SetVringCall, Index(0, noFd: true))
+        {
+            Change = OneRing(0, r => r with { CallSaid = true }),
+        },
         new("SET_VRING_ERR without fd", () => Running(0), SetVringErr, Index(0, noFd: true)),
         new("GET_VRING_BASE", () => Running(1), GetVringBase, Ring(1, 0))
         {
             Reply = new Reply.RingBase(1),
-            Change = OneRing(1, r => r with { Started = false, Kick = null, SizedSinceStop = false }),
+            Change = OneRing(1, r => r with { Started = false, Kick = null, KickSaid = false, SizedSinceStop = false }),
         },
         new("GET_VRING_BASE of a ring that stands still", WithMemory, GetVringBase, Ring(1, 0)) { Reply = new Reply.RingBase(1) },
 
