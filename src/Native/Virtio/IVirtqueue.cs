@@ -30,6 +30,13 @@ internal interface IVirtqueue<TSelf>
     /// <param name="chain">The chain, when the result is Popped or BadChain.</param>
     PopStatus TryPop(VectorSpace space, bool deviceWrites, out Chain chain);
 
+    /// <summary>
+    /// Has the CPU fetch the next available chains and their buffers into its cache while the chains popped are worked on.
+    /// A hint: it acts on nothing that it reads, and a chain that it cannot follow is left out.
+    /// </summary>
+    /// <param name="chains">How many to look at, at most.</param>
+    void Prefetch(int chains);
+
     /// <summary>Makes the last <paramref name="slots"/> ring slots popped available again, as if never looked at.</summary>
     void Rewind(int slots);
 

@@ -68,6 +68,17 @@ internal unsafe partial struct PackedVirtqueue
         return true;
     }
 
+    public void Prefetch(int chains)
+    {
+        int position = _next;
+        for (int i = 0; i < chains && IsAvailable(position); i++)
+        {
+            PackedDescriptor descriptor = _descriptors[PackedPosition.Index(position, _size)];
+            _memory.Prefetch(descriptor.Address, descriptor.Tail.Length);
+            position = PackedPosition.Advance(position, 1, _size);
+        }
+    }
+
     private bool AppendBuffer(ulong address, PackedTail tail, VectorSpace space, bool deviceWrites, int first) =>
         ((tail.Flags & DescriptorFlags.Write) != 0) == deviceWrites
         && space.Append(ref _memory, address, tail.Length, first);

@@ -73,6 +73,20 @@ internal unsafe partial struct SplitVirtqueue
         return false;
     }
 
+    public void Prefetch(int chains)
+    {
+        int ready = Math.Min(chains, (ushort)(Volatile.Read(ref AvailableIndex) - _nextAvailable));
+        for (int i = 0; i < ready; i++)
+        {
+            ushort index = _available[2 + ((_nextAvailable + i) & _mask)];
+            if (index < _size)
+            {
+                SplitDescriptor descriptor = _descriptors[index];
+                _memory.Prefetch(descriptor.Address, descriptor.Length);
+            }
+        }
+    }
+
     private bool AppendBuffer(in SplitDescriptor descriptor, VectorSpace space, bool deviceWrites, int first) =>
         ((descriptor.Flags & DescriptorFlags.Write) != 0) == deviceWrites
         && space.Append(ref _memory, descriptor.Address, descriptor.Length, first);

@@ -49,6 +49,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
 
         if (Enabled)
         {
+            _ring.Prefetch(MaxBatch);
             Io.Write(_frames, frames);
         }
 
