@@ -1,6 +1,4 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Virtio;
 
@@ -25,14 +23,10 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 {
     private const int MaxChains = 1024;
     private const int ScratchSize = 68 * 1024;
-    private const int MaxHeldTries = 1024;
-    private const int SmallFramesToLeaveLarge = 4;
-    private const int BufferCountOffset = 10;
 
     private readonly TapReadiness _tap;
     private readonly VectorSpace _space = new(MaxBatch * 20);
     private readonly Chain[] _chains = GC.AllocateArray<Chain>(MaxChains, pinned: true);
-    private readonly ReadSpan[] _reads = GC.AllocateArray<ReadSpan>(MaxBatch, pinned: true);
     private readonly FrameIo* _frames = (FrameIo*)NativeMemory.AllocZeroed(MaxBatch, (nuint)sizeof(FrameIo));
 
     // One scratch buffer a read, and one for the held frame. Pages that are never spilled into are never touched.
@@ -42,12 +36,6 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private bool _mergeable;
     private int _popped;
     private int _next;
-    private int _batch = 1;
-    private bool _large;
-    private int _smallStreak;
-    private int _heldLength;
-    private int _heldTries;
-    private int _heldAhead;
 
     internal TapToGuest(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
         : base(plan, view, io, counters)
@@ -59,8 +47,6 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     }
 
     internal override uint Base => _ring.Base;
-
-    private byte* HeldFrame => _scratch + (MaxBatch * ScratchSize);
 
     internal override bool Run()
     {
@@ -142,86 +128,6 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         return moved > 0;
     }
 
-    /// <summary>One chain a read. Bad chains stand between the reads and are returned when their turn comes.</summary>
-    private int PlanSmallReads()
-    {
-        int reads = 0;
-        while (reads < _batch && _space.HasRoom && TryPopChain())
-        {
-            ref Chain chain = ref _chains[_popped - 1];
-            if (chain.Status == PopStatus.Popped)
-            {
-                Plan(reads++, _popped - 1, 1, (int)chain.Length);
-            }
-        }
-
-        return reads;
-    }
-
-    /// <summary>One read over chains that together hold the largest frame, or all that there are.</summary>
-    private int PlanLargeRead()
-    {
-        int wanted = HeaderSize + MaxFrame;
-        int capacity = 0;
-        int first = -1;
-        while (capacity < wanted && _space.Used < VectorSpace.MaxPerChain && TryPopChain())
-        {
-            ref Chain chain = ref _chains[_popped - 1];
-            if (chain.Status == PopStatus.BadChain)
-            {
-                if (first >= 0)
-                {
-                    break;
-                }
-
-                continue;
-            }
-
-            int vectors = _space.Used - (first < 0 ? chain.FirstVector : _chains[first].FirstVector);
-            if (first >= 0 && vectors > VectorSpace.MaxPerChain)
-            {
-                RewindFrom(_popped - 1);
-                break;
-            }
-
-            first = first < 0 ? _popped - 1 : first;
-            capacity += (int)chain.Length;
-        }
-
-        if (first < 0)
-        {
-            return 0;
-        }
-
-        int last = _chains[_popped - 1].Status == PopStatus.BadChain ? _popped - 1 : _popped;
-        Plan(0, first, last - first, capacity);
-        return 1;
-    }
-
-    /// <summary>Prepares one read: the vectors of its chains, then its scratch buffer from the chains' capacity on.</summary>
-    private void Plan(int read, int firstChain, int chains, int capacity)
-    {
-        ref Chain first = ref _chains[firstChain];
-        int vectors = _space.Used - first.FirstVector;
-        if (chains > 1 || firstChain + chains < _popped)
-        {
-            ref Chain last = ref _chains[firstChain + chains - 1];
-            vectors = last.FirstVector + last.VectorCount - first.FirstVector;
-        }
-
-        if (capacity < ScratchSize)
-        {
-            _space.AppendSpill(Scratch(read) + capacity, (nuint)(ScratchSize - capacity));
-        }
-
-        _reads[read] = new ReadSpan { FirstChain = firstChain, Chains = chains };
-        ref FrameIo frame = ref _frames[read];
-        frame.Vectors = _space.Vectors + first.FirstVector;
-        frame.Count = vectors + (capacity < ScratchSize ? 1 : 0);
-        frame.Limit = capacity;
-        frame.Result = FrameIo.NotTried;
-    }
-
     /// <summary>Pops one chain. A chain too short for the header is a bad one; a longer one than any frame is cut in account only.</summary>
     private bool TryPopChain()
     {
@@ -252,307 +158,6 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
         chain.Length = Math.Min(chain.Length, ScratchSize);
         return true;
-    }
-
-    private int Settle(int reads)
-    {
-        int moved = 0;
-        int read = 0;
-        while (read < reads && TrySettleInPlace(read))
-        {
-            read++;
-            moved++;
-        }
-
-        for (int later = read; later < reads; later++)
-        {
-            if (NoteResult(_frames[later].Result))
-            {
-                MakeContiguous(later);
-            }
-        }
-
-        for (int later = read; later < reads; later++)
-        {
-            int length = _frames[later].Result;
-            if (length >= 0)
-            {
-                moved++;
-                LayOut(Scratch(later), length);
-            }
-        }
-
-        return moved;
-    }
-
-    /// <summary>The common case: the frame is already where it belongs.</summary>
-    private bool TrySettleInPlace(int read)
-    {
-        ref FrameIo frame = ref _frames[read];
-        int length = frame.Result;
-        if (length < HeaderSize || length > frame.Limit)
-        {
-            return false;
-        }
-
-        ReturnBadChains(_reads[read].FirstChain);
-        ReturnChains(_reads[read].FirstChain, length);
-        return true;
-    }
-
-    /// <summary>True when the read gave a frame.</summary>
-    private bool NoteResult(int result)
-    {
-        if (result >= 0 || result == FrameIo.NotTried)
-        {
-            return result >= 0;
-        }
-
-        switch (-result)
-        {
-            case Errno.EAGAIN:
-            case TapErrors.EBADFD:
-                _tap.Readable = false;
-                break;
-            case Errno.EFAULT:
-                Broken ??= "a receive buffer's memory is gone";
-                break;
-            default:
-                _tap.Readable = false;
-                if (TapErrors.IsFatal(-result))
-                {
-                    throw new LinuxException("read from the TAP queue", -result);
-                }
-
-                break;
-        }
-
-        return false;
-    }
-
-    /// <summary>Copies what stands in guest buffers before the part in the scratch buffer, which begins at the limit.</summary>
-    private void MakeContiguous(int read)
-    {
-        ref FrameIo frame = ref _frames[read];
-        byte* to = Scratch(read);
-        int left = Math.Min(frame.Result, frame.Limit);
-        if (_log is not null)
-        {
-            MarkWritten((int)(frame.Vectors - _space.Vectors), left);
-        }
-
-        for (IoVec* vector = frame.Vectors; left > 0; vector++)
-        {
-            int part = (int)Math.Min((nuint)left, vector->Length);
-            Unsafe.CopyBlockUnaligned(to, vector->Base, (uint)part);
-            to += part;
-            left -= part;
-        }
-    }
-
-    /// <summary>Lays a contiguous frame out over the next chains, or holds it until there are enough.</summary>
-    private void LayOut(byte* frame, int length)
-    {
-        if (TryLayOut(frame, length))
-        {
-            return;
-        }
-
-        if (_heldLength != 0 || !_mergeable)
-        {
-            Counters.Add(WorkerCounter.RxDropped, 1);
-            return;
-        }
-
-        Unsafe.CopyBlockUnaligned(HeldFrame, frame, (uint)length);
-        _heldLength = length;
-        _heldTries = 0;
-        _heldAhead = AvailableSlots();
-    }
-
-    private bool RetryHeld()
-    {
-        if (TryLayOut(HeldFrame, _heldLength))
-        {
-            _heldLength = 0;
-            return true;
-        }
-
-        int ahead = AvailableSlots();
-        if (ahead != _heldAhead && ++_heldTries >= MaxHeldTries)
-        {
-            Counters.Add(WorkerCounter.RxDropped, 1);
-            _heldLength = 0;
-            return true;
-        }
-
-        _heldAhead = ahead;
-        return false;
-    }
-
-    private bool TryLayOut(byte* frame, int length)
-    {
-        int needed = length;
-        int end = _next;
-        while (needed > 0)
-        {
-            if (end == _popped && !TryPopMore())
-            {
-                return false;
-            }
-
-            ref Chain chain = ref _chains[end++];
-            if (chain.Status == PopStatus.BadChain)
-            {
-                continue;
-            }
-
-            if (!_mergeable && (ulong)length > chain.Length)
-            {
-                return false;
-            }
-
-            needed -= (int)Math.Min((ulong)needed, chain.Length);
-        }
-
-        int first = FirstGoodChain();
-        CopyToChains(frame, length, first);
-        ReturnBadChains(first);
-        ReturnChains(first, length);
-        return true;
-    }
-
-    private bool TryPopMore()
-    {
-        // The vectors of chains already returned are not needed any more, those of the rest are: they stay in place.
-        return _space.HasRoom && TryPopChain();
-    }
-
-    private int FirstGoodChain()
-    {
-        int chain = _next;
-        while (_chains[chain].Status == PopStatus.BadChain)
-        {
-            chain++;
-        }
-
-        return chain;
-    }
-
-    private void CopyToChains(byte* frame, int length, int chain)
-    {
-        for (; length > 0; chain++)
-        {
-            ref Chain target = ref _chains[chain];
-            if (target.Status == PopStatus.BadChain)
-            {
-                continue;
-            }
-
-            int left = (int)Math.Min((ulong)length, target.Length);
-            length -= left;
-            for (IoVec* vector = _space.Vectors + target.FirstVector; left > 0; vector++)
-            {
-                int part = (int)Math.Min((nuint)left, vector->Length);
-                Unsafe.CopyBlockUnaligned(vector->Base, frame, (uint)part);
-                frame += part;
-                left -= part;
-            }
-        }
-    }
-
-    /// <summary>Returns the chains that a frame lies in, from <paramref name="first"/> on, with the count in the frame's header.</summary>
-    private void ReturnChains(int first, int length)
-    {
-        int left = length;
-        int buffers = 0;
-        int chain = first;
-        while (left > 0)
-        {
-            ref Chain used = ref _chains[chain++];
-            int written = used.Status == PopStatus.BadChain ? 0 : (int)Math.Min((ulong)left, used.Length);
-            buffers += written > 0 ? 1 : 0;
-            left -= written;
-        }
-
-        WriteBufferCount(ref _chains[first], (ushort)buffers);
-        left = length;
-        for (int i = first; i < chain; i++)
-        {
-            ref Chain used = ref _chains[i];
-            int written = used.Status == PopStatus.BadChain ? 0 : (int)Math.Min((ulong)left, used.Length);
-            left -= written;
-            Counters.Add(WorkerCounter.RxBadChains, used.Status == PopStatus.BadChain ? 1 : 0);
-            if (_log is not null)
-            {
-                MarkWritten(used.FirstVector, written);
-            }
-
-            _ring.Use(in used, (uint)written);
-        }
-
-        _next = chain;
-        Counters.Add(WorkerCounter.RxFrames, 1);
-        Counters.Add(WorkerCounter.RxBytes, length - HeaderSize);
-    }
-
-    /// <summary>Returns the bad chains that stand before the next good one, with length 0.</summary>
-    private void ReturnBadChains(int until)
-    {
-        for (; _next < until; _next++)
-        {
-            Counters.Add(WorkerCounter.RxBadChains, 1);
-            _ring.Use(in _chains[_next], 0);
-        }
-    }
-
-    /// <summary>Sets num_buffers (virtio 1.3 section 5.1.6.4); 1 without MRG_RXBUF. The header may be cut anywhere.</summary>
-    private void WriteBufferCount(ref Chain chain, ushort buffers)
-    {
-        if (HeaderSize < BufferCountOffset + sizeof(ushort))
-        {
-            return;
-        }
-
-        IoVec* vector = _space.Vectors + chain.FirstVector;
-        if (vector->Length >= BufferCountOffset + sizeof(ushort))
-        {
-            Unsafe.WriteUnaligned(vector->Base + BufferCountOffset, buffers);
-            return;
-        }
-
-        nuint offset = BufferCountOffset;
-        for (int i = 0; i < sizeof(ushort); i++, offset++)
-        {
-            while (offset >= vector->Length)
-            {
-                offset -= vector->Length;
-                vector++;
-            }
-
-            vector->Base[offset] = (byte)(buffers >> (8 * i));
-        }
-    }
-
-    private void Adapt(int reads, int moved)
-    {
-        _batch = Math.Clamp(moved == reads ? reads * 2 : moved + 1, 1, MaxBatch);
-        if (!_mergeable || moved == 0)
-        {
-            return;
-        }
-
-        int last = _frames[moved - 1].Result;
-        if (!_large)
-        {
-            _large = last > _frames[moved - 1].Limit;
-            _smallStreak = 0;
-            return;
-        }
-
-        bool small = last <= (int)_chains[_reads[0].FirstChain].Length;
-        _smallStreak = small ? _smallStreak + 1 : 0;
-        _large = _smallStreak < SmallFramesToLeaveLarge;
     }
 
     private void Finish()
@@ -598,24 +203,5 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         _popped = chain;
     }
 
-    /// <summary>Slots from the first chain not returned to the last one seen.</summary>
-    private int AvailableSlots()
-    {
-        int slots = 0;
-        for (int i = _next; i < _popped; i++)
-        {
-            slots += _chains[i].Slots;
-        }
-
-        return slots;
-    }
-
     private byte* Scratch(int read) => _scratch + (read * ScratchSize);
-
-    /// <summary>Which chains one read goes into.</summary>
-    private struct ReadSpan
-    {
-        internal int FirstChain;
-        internal int Chains;
-    }
 }

@@ -30,6 +30,8 @@ internal abstract class DeviceSide : IDisposable
 
     internal abstract PopStatus TryPop(bool deviceWrites, out Chain chain);
 
+    internal abstract void Prefetch(int chains);
+
     internal abstract void Rewind(int slots);
 
     internal abstract void Use(in Chain chain, uint written);
@@ -83,6 +85,8 @@ internal sealed class DeviceSide<TRing> : DeviceSide
     internal override string? TryReattach(RingPlan plan, GuestView view) => _ring.TryReattach(plan, view);
 
     internal override PopStatus TryPop(bool deviceWrites, out Chain chain) => _ring.TryPop(Space, deviceWrites, out chain);
+
+    internal override void Prefetch(int chains) => _ring.Prefetch(chains);
 
     internal override void Rewind(int slots) => _ring.Rewind(slots);
 

@@ -1,0 +1,142 @@
+using System.Runtime.CompilerServices;
+using Ringmaster.Native.Linux;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.Native.Worker;
+
+/// <content>
+/// Frames that are copied: laid out in order over the next free chains, or held until there are enough of them.
+/// </content>
+internal sealed unsafe partial class TapToGuest<TRing>
+{
+    private const int MaxHeldTries = 1024;
+
+    private int _heldLength;
+    private int _heldTries;
+    private int _heldAhead;
+
+    private byte* HeldFrame => _scratch + (MaxBatch * ScratchSize);
+
+    /// <summary>Lays a contiguous frame out over the next chains, or holds it until there are enough.</summary>
+    private void LayOut(byte* frame, int length)
+    {
+        if (TryLayOut(frame, length))
+        {
+            return;
+        }
+
+        if (_heldLength != 0 || !_mergeable)
+        {
+            Counters.Add(WorkerCounter.RxDropped, 1);
+            return;
+        }
+
+        Unsafe.CopyBlockUnaligned(HeldFrame, frame, (uint)length);
+        _heldLength = length;
+        _heldTries = 0;
+        _heldAhead = AvailableSlots();
+    }
+
+    private bool RetryHeld()
+    {
+        if (TryLayOut(HeldFrame, _heldLength))
+        {
+            _heldLength = 0;
+            return true;
+        }
+
+        int ahead = AvailableSlots();
+        if (ahead != _heldAhead && ++_heldTries >= MaxHeldTries)
+        {
+            Counters.Add(WorkerCounter.RxDropped, 1);
+            _heldLength = 0;
+            return true;
+        }
+
+        _heldAhead = ahead;
+        return false;
+    }
+
+    private bool TryLayOut(byte* frame, int length)
+    {
+        int needed = length;
+        int end = _next;
+        while (needed > 0)
+        {
+            if (end == _popped && !TryPopMore())
+            {
+                return false;
+            }
+
+            ref Chain chain = ref _chains[end++];
+            if (chain.Status == PopStatus.BadChain)
+            {
+                continue;
+            }
+
+            if (!_mergeable && (ulong)length > chain.Length)
+            {
+                return false;
+            }
+
+            needed -= (int)Math.Min((ulong)needed, chain.Length);
+        }
+
+        int first = FirstGoodChain();
+        CopyToChains(frame, length, first);
+        ReturnBadChains(first);
+        ReturnChains(first, length);
+        return true;
+    }
+
+    private bool TryPopMore()
+    {
+        // The vectors of chains already returned are not needed any more, those of the rest are: they stay in place.
+        return _space.HasRoom && TryPopChain();
+    }
+
+    private int FirstGoodChain()
+    {
+        int chain = _next;
+        while (_chains[chain].Status == PopStatus.BadChain)
+        {
+            chain++;
+        }
+
+        return chain;
+    }
+
+    private void CopyToChains(byte* frame, int length, int chain)
+    {
+        for (; length > 0; chain++)
+        {
+            ref Chain target = ref _chains[chain];
+            if (target.Status == PopStatus.BadChain)
+            {
+                continue;
+            }
+
+            int left = (int)Math.Min((ulong)length, target.Length);
+            length -= left;
+            for (IoVec* vector = _space.Vectors + target.FirstVector; left > 0; vector++)
+            {
+                int part = (int)Math.Min((nuint)left, vector->Length);
+                Unsafe.CopyBlockUnaligned(vector->Base, frame, (uint)part);
+                frame += part;
+                left -= part;
+            }
+        }
+    }
+
+    /// <summary>Slots from the first chain not returned to the last one seen.</summary>
+    private int AvailableSlots()
+    {
+        int slots = 0;
+        for (int i = _next; i < _popped; i++)
+        {
+            slots += _chains[i].Slots;
+        }
+
+        return slots;
+    }
+}
