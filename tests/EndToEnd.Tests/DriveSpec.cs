@@ -87,6 +87,30 @@ public sealed class DriveSpec
         Assert.InRange(counters.ReceivedFrames, sent, sent + 256);
     }
 
+    [SkippableTheory]
+    [InlineData("tx", 60_000, true)]
+    [InlineData("rx", 60_000, true)]
+    [InlineData("rx", 60, false)]
+    public async Task Unsegmented_and_injected_frames_go_through(string mode, int frameSize, bool gso)
+    {
+        await using TestNamespace network = await TestNamespace.CreateAsync();
+        await using IBackend backend = await Backends.StartAsync(network, new BackendOptions());
+        string[] inject = mode == "rx" ? ["--inject", backend.Tap] : [];
+        string[] unsegmented = gso ? ["--gso"] : [];
+        string output = await network.RunAsync(
+            Timeout,
+            RingmasterProcess.Executable,
+            [
+                "drive", "--socket", backend.Socket, "--seconds", "1", "--warm-up", "0.5", "--json", "--mode", mode,
+                "--frame-size", $"{frameSize}", .. inject, .. unsegmented,
+            ]);
+        using JsonDocument result = JsonDocument.Parse(output);
+        JsonElement root = result.RootElement;
+        Assert.True(root.GetProperty(mode == "rx" ? "received" : "sent").GetInt64() > 100, root.ToString());
+        double bits = root.GetProperty("framesPerSecond").GetDouble() * frameSize * 8;
+        Assert.InRange(root.GetProperty("bitsPerSecond").GetDouble(), bits * 0.99, bits * 1.01);
+    }
+
     [Fact]
     public async Task A_socket_where_nobody_listens_is_named()
     {
@@ -100,6 +124,9 @@ public sealed class DriveSpec
     [InlineData("--queue-size", "100")]
     [InlineData("--pairs", "0")]
     [InlineData("--frame-size", "59")]
+    [InlineData("--frame-size", "65550")]
+    [InlineData("--warm-up", "-1")]
+    [InlineData("--inject", "eth0")]
     [InlineData("--seconds", "0")]
     [InlineData("--mode", "both")]
     [InlineData("--to", "10.0.0.1")]

@@ -29,7 +29,7 @@ internal sealed class DriveCommand
     private readonly Option<int> _queueSize = Number("--queue-size", 256, 2, 32768, "Descriptors in each ring; a power of two.");
 
     private readonly Option<int> _frameSize = Number(
-        "--frame-size", LoadOptions.MinFrameSize, LoadOptions.MinFrameSize, VirtioNetOptions.LargestFrame, "Bytes of a frame.");
+        "--frame-size", LoadOptions.MinFrameSize, LoadOptions.MinFrameSize, LoadOptions.MaxFrameSize, "Bytes of a frame.");
 
     private readonly Option<int> _window = Number("--window", 32, 1, 32768, "Echo: frames under way at a time, for each pair.");
 
@@ -51,6 +51,19 @@ internal sealed class DriveCommand
         "--to", "Echo: ping this IPv4 address; without it, something behind the back-end must turn frames round.");
 
     private readonly Option<IPAddress?> _from = Address("--from", "Echo: the guest's own IPv4 address; goes with --to.");
+    private readonly Option<double> _warmUp = new("--warm-up")
+    {
+        Description = "How long to do the same before, unmeasured.",
+        HelpName = "S",
+    };
+
+    private readonly Option<bool> _gso = new("--gso") { Description = "tx, --inject: the frames are unsegmented TCP, not UDP." };
+    private readonly Option<string?> _inject = new("--inject")
+    {
+        Description = "rx: send into this interface, in this network namespace, what is to be received.",
+        HelpName = "INTERFACE",
+    };
+
     private readonly Option<bool> _packed = new("--packed") { Description = "Use packed rings where the back-end offers them." };
     private readonly Option<bool> _inOrder = new("--in-order") { Description = "Take IN_ORDER where the back-end offers it." };
     private readonly Option<bool> _poll = new("--poll") { Description = "Look for work all the time; never sleep." };
@@ -62,6 +75,8 @@ internal sealed class DriveCommand
             Demand(result, BitOperations.IsPow2(result.GetValueOrDefault<int>()), "a power of two"));
         _seconds.Validators.Add(result =>
             Demand(result, result.GetValueOrDefault<double>() is > 0 and <= 86400, "more than 0, up to 86400"));
+        _warmUp.Validators.Add(result =>
+            Demand(result, result.GetValueOrDefault<double>() is >= 0 and <= 86400, "0 to 86400"));
     }
 
     internal static Command Create()
@@ -70,7 +85,7 @@ internal sealed class DriveCommand
         var command = new Command("drive", "Play the guest against any vhost-user-net back-end; show rate, loss and round trips.")
         {
             drive._socket, drive._pairs, drive._queueSize, drive._frameSize, drive._seconds, drive._mode, drive._window,
-            drive._to, drive._from, drive._packed, drive._inOrder, drive._poll, drive._json,
+            drive._to, drive._from, drive._warmUp, drive._gso, drive._inject, drive._packed, drive._inOrder, drive._poll, drive._json,
         };
         command.Validators.Add(drive.Validate);
         command.SetAction(drive.Run);
@@ -82,6 +97,18 @@ internal sealed class DriveCommand
         if ((result.GetValue(_to) is null) != (result.GetValue(_from) is null))
         {
             result.AddError("--to and --from go together");
+        }
+
+        // As text: a value that is none has been refused already, and cannot be asked for.
+        string mode = result.GetResult(_mode)?.Tokens.Select(token => token.Value).FirstOrDefault() ?? "tx";
+        if (result.GetValue(_inject) is not null && mode != "rx")
+        {
+            result.AddError("--inject goes with --mode rx");
+        }
+
+        if (result.GetValue(_gso) && mode == "echo")
+        {
+            result.AddError("--gso goes with --mode tx and rx");
         }
     }
 
@@ -131,7 +158,10 @@ internal sealed class DriveCommand
         Mode = parsed.GetValue(_mode),
         FrameSize = parsed.GetValue(_frameSize),
         Duration = TimeSpan.FromSeconds(parsed.GetValue(_seconds)),
+        WarmUp = TimeSpan.FromSeconds(parsed.GetValue(_warmUp)),
         Window = parsed.GetValue(_window),
+        Gso = parsed.GetValue(_gso),
+        Inject = parsed.GetValue(_inject),
         Polling = parsed.GetValue(_poll),
         Target = parsed.GetValue(_to),
         Source = parsed.GetValue(_from),

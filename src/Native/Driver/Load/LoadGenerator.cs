@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Ringmaster.Native.Driver.Frames;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 
 namespace Ringmaster.Native.Driver.Load;
@@ -20,15 +21,32 @@ public static class LoadGenerator
     /// <param name="cancellation">Ends the run early; what was measured until then is the result.</param>
     /// <exception cref="RingViolationException">The device broke the rules of a ring.</exception>
     /// <exception cref="FrontendException">The target does not answer ARP.</exception>
+    /// <exception cref="LinuxException">What is to be injected cannot be.</exception>
     public static LoadResult Run(VirtioNetDriver driver, LoadOptions options, CancellationToken cancellation = default)
     {
         var guest = new Station(Mac(driver), options.Source is null ? NobodysIp + 1 : Station.ToNumber(options.Source));
         Station peer = options.Target is null
             ? new Station(NobodysMac, NobodysIp)
             : Resolve(driver.Pairs[0], guest, Station.ToNumber(options.Target));
+        if (options.WarmUp > TimeSpan.Zero)
+        {
+            Measure(driver, options, guest, peer, options.WarmUp, cancellation);
+        }
+
+        return Measure(driver, options, guest, peer, options.Duration, cancellation);
+    }
+
+    private static LoadResult Measure(
+        VirtioNetDriver driver,
+        LoadOptions options,
+        Station guest,
+        Station peer,
+        TimeSpan duration,
+        CancellationToken cancellation)
+    {
         PairLoad[] loads = PairLoad.CreateAll(driver.Pairs, options, guest, peer);
         using var run = new LoadRun(loads);
-        double seconds = run.Measure(options.Duration, cancellation);
+        double seconds = run.Measure(duration, cancellation);
         return Summarize(loads, options, seconds);
     }
 

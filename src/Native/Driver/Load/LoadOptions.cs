@@ -21,14 +21,29 @@ public sealed record LoadOptions
     /// <summary>The shortest frame: headers, sequence number and time of sending.</summary>
     public const int MinFrameSize = 60;
 
+    /// <summary>The longest frame: an IPv4 packet of 65535 bytes behind an Ethernet header.</summary>
+    public const int MaxFrameSize = 65549;
+
     /// <summary>The direction.</summary>
     public LoadMode Mode { get; init; } = LoadMode.Tx;
 
-    /// <summary>Bytes of a frame, without virtio header and checksum: 60 to 65550.</summary>
+    /// <summary>Bytes of a frame, without virtio header and checksum: 60 to 65549.</summary>
     public int FrameSize { get; init; } = MinFrameSize;
 
     /// <summary>How long.</summary>
     public TimeSpan Duration { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the same is done before, and not measured: code gets compiled, caches fill.</summary>
+    public TimeSpan WarmUp { get; init; }
+
+    /// <summary>Tx, and what is injected: true = the frames are unsegmented TCP (GSO), false = UDP.</summary>
+    public bool Gso { get; init; }
+
+    /// <summary>
+    /// Rx: the interface, in the process's own network namespace, into which each pair's thread sends what it then receives;
+    /// null = somebody else sends.
+    /// </summary>
+    public string? Inject { get; init; }
 
     /// <summary>Echo: how many frames of a pair may be under way at a time.</summary>
     public int Window { get; init; } = 32;

@@ -35,7 +35,7 @@ internal abstract class PairLoad(NetQueuePair pair, LoadOptions options)
             all[pair.Index] = options.Mode switch
             {
                 LoadMode.Tx => new TxLoad(pair, options, guest, peer),
-                LoadMode.Rx => new RxLoad(pair, options),
+                LoadMode.Rx => new RxLoad(pair, options, guest, peer),
                 _ => new EchoLoad(pair, options, guest, peer, all),
             };
         }

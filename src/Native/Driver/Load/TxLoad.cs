@@ -1,20 +1,24 @@
 using Ringmaster.Native.Driver.Frames;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Driver.Load;
 
 /// <summary>Sends prepared buffers round and round.</summary>
 internal sealed class TxLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
 {
+    private const int Flows = 16;
+
     internal override void Run(CancellationToken ended)
     {
-        Prepare();
+        VirtioNetHeader header = Prepare();
+        long before = Pair.Tx.Returned;
         Pair.Tx.DisableCalls();
         while (!ended.IsCancellationRequested)
         {
             int count = 0;
             while (count < Batch && Pair.TryRentSlot(out int slot))
             {
-                if (!Pair.TrySendSlot(slot, Options.FrameSize))
+                if (!Pair.TrySendSlot(slot, Options.FrameSize, header))
                 {
                     Pair.ReturnSlot(slot);
                     break;
@@ -39,21 +43,22 @@ internal sealed class TxLoad(NetQueuePair pair, LoadOptions options, Station gue
         }
 
         Pair.Reclaim();
-        Sent = Pair.Tx.Returned;
+        Sent = Pair.Tx.Returned - before;
     }
 
-    private void Prepare()
+    private VirtioNetHeader Prepare()
     {
+        VirtioNetHeader header = default;
         Pair.Reclaim();
         var slots = new List<int>();
         while (Pair.TryRentSlot(out int slot))
         {
             // Ports differ from buffer to buffer, as flows do.
-            int payload = Options.FrameSize - PacketWriter.DatagramPayload;
-            PacketWriter.Udp(Pair.SlotBytes(slot), guest, peer, (ushort)(40000 + (slot % 16)), 9, payload);
+            header = LoadFrame.Write(Pair.SlotBytes(slot), Options, guest, peer, slot % Flows);
             slots.Add(slot);
         }
 
         slots.ForEach(Pair.ReturnSlot);
+        return header;
     }
 }
