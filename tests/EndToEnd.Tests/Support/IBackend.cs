@@ -37,4 +37,10 @@ internal sealed record BackendOptions
 
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }
+
+    /// <summary>The CPU that all threads stay on; null for any. DPDK's polling thread is on CPU 0 in any case.</summary>
+    internal int? Cpu { get; init; }
+
+    /// <summary>Ringmaster alone: more keys of the device, such as <c>worker.io=syscall</c>.</summary>
+    internal IReadOnlyList<string> Settings { get; init; } = [];
 }

@@ -6,13 +6,13 @@ internal sealed class RingmasterProcess : IBackend
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
 
     private readonly TemporaryFolder _folder;
-    private readonly string[] _arguments;
+    private readonly string[] _command;
 
-    private RingmasterProcess(TestNamespace network, TemporaryFolder folder, string[] arguments)
+    private RingmasterProcess(TestNamespace network, TemporaryFolder folder, string[] command)
     {
         Namespace = network;
         _folder = folder;
-        _arguments = arguments;
+        _command = command;
         Process = Launch();
     }
 
@@ -60,7 +60,9 @@ internal sealed class RingmasterProcess : IBackend
             keys.Add($"{device}.mtu={options.Mtu}");
         }
 
-        RingmasterProcess backend = new(network, folder, ["run", .. keys.SelectMany(key => new[] { "-D", key })]);
+        keys.AddRange(options.Settings.Select(setting => $"{device}.{setting}"));
+        string[] pin = options.Cpu is { } cpu ? ["taskset", "-c", $"{cpu}"] : [];
+        RingmasterProcess backend = new(network, folder, [.. pin, Executable, "run", .. keys.SelectMany(key => new[] { "-D", key })]);
         try
         {
             await backend.ListeningAsync();
@@ -87,7 +89,7 @@ internal sealed class RingmasterProcess : IBackend
         _folder.Dispose();
     }
 
-    private ManagedProcess Launch() => Namespace.Start("ringmaster", Executable, _arguments);
+    private ManagedProcess Launch() => Namespace.Start("ringmaster", _command[0], _command[1..]);
 
     private Task ListeningAsync() => Process.LineAsync("device net0: up", Timeout);
 }

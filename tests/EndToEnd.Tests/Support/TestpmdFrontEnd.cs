@@ -61,7 +61,7 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
         try
         {
             await process.LineAsync("^Checking link statuses", Timeout);
-            await frontEnd.CommandAsync($"set txpkts {options.PacketSize}");
+            await frontEnd.SetPacketSizeAsync(options.PacketSize);
             return frontEnd;
         }
         catch
@@ -70,6 +70,9 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Sets the size of what txonly sends. Not while it forwards.</summary>
+    internal Task SetPacketSizeAsync(int bytes) => CommandAsync($"set txpkts {bytes}");
 
     /// <summary>Begins to forward: txonly, rxonly or io.</summary>
     internal async Task StartForwardingAsync(string mode)
@@ -108,7 +111,11 @@ internal sealed class TestpmdFrontEnd : IAsyncDisposable
     internal async Task QuitAsync()
     {
         _process.Write("quit");
-        Assert.Equal(0, await _process.ExitAsync(Timeout));
+        int exitCode = await _process.ExitAsync(Timeout);
+        if (exitCode != 0)
+        {
+            throw new InvalidOperationException($"testpmd ended with {exitCode}:\n{_process.Output}");
+        }
     }
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
