@@ -1,0 +1,75 @@
+using Ringmaster.Bench.Compare.Contenders;
+using Ringmaster.Bench.Compare.Measuring;
+
+namespace Ringmaster.Bench.Compare.Report;
+
+/// <summary>What Ringmaster is to reach, as ratios within one run, and what it reached.</summary>
+/// <param name="What">In words.</param>
+/// <param name="Goal">At least so much.</param>
+/// <param name="Measured">Null where it was not measured.</param>
+internal sealed record Target(string What, double Goal, Spread? Measured)
+{
+    private const string Dpdk = TestpmdGuest.DriverName;
+    private const string Ours = DriveGuest.DriverName;
+
+    private static readonly (string Name, Func<Sample, double> Time)[] RoundTrips =
+    [
+        ("p50", sample => sample.P50 ?? double.NaN), ("p99", sample => sample.P99 ?? double.NaN),
+    ];
+
+    /// <summary>All targets, with what the results say.</summary>
+    internal static IEnumerable<Target> All(Results results)
+    {
+        string ring = Contender.NameOf(Contender.IoUring);
+        string plain = Contender.NameOf(Contender.Syscall);
+        string bareRing = Ceiling.NameOf(Contender.IoUring);
+        string barePlain = Ceiling.NameOf(Contender.Syscall);
+        foreach (string size in new[] { "64", "1500" })
+        {
+            yield return new Target(
+                $"guest to TAP, {size} B: rate, of the bare io_uring loop", 0.85,
+                results.RateRatio(Dpdk, "guest-to-tap/" + size, ring, bareRing));
+            yield return new Target(
+                $"TAP to guest, {size} B: CPU time for a frame, of the bare io_uring loop", 0.80,
+                results.CpuRatio(Ours, "tap-to-guest/" + size, ring, bareRing));
+            yield return new Target(
+                $"guest to TAP, {size} B: rate, of DPDK's", 1.5,
+                results.RateRatio(Dpdk, "guest-to-tap/" + size, ring, Contender.DpdkName));
+            yield return new Target(
+                $"TAP to guest, {size} B: rate, of DPDK's", 1.5,
+                results.RateRatio(Ours, "tap-to-guest/" + size, ring, Contender.DpdkName));
+            yield return new Target(
+                $"guest to TAP, {size} B: rate of the syscall engine, of the bare syscall loop", 0.90,
+                results.RateRatio(Dpdk, "guest-to-tap/" + size, plain, barePlain));
+            yield return new Target(
+                $"TAP to guest, {size} B: CPU time for a frame, syscall engine, of the bare syscall loop", 0.90,
+                results.CpuRatio(Ours, "tap-to-guest/" + size, plain, barePlain));
+        }
+
+        yield return new Target(
+            "guest to TAP, GSO: rate, of the bare io_uring loop", 0.95,
+            results.RateRatio(Ours, "guest-to-tap/gso", ring, bareRing));
+        yield return new Target(
+            "TAP to guest, GSO: CPU time for a frame, of the bare io_uring loop", 0.95,
+            results.CpuRatio(Ours, "tap-to-guest/gso", ring, bareRing));
+        foreach ((string name, Func<Sample, double> time) in RoundTrips)
+        {
+            yield return new Target(
+                $"round trip {name}, without busy-poll: how many times as short as DPDK's", 1.0,
+                results.Ratio((Ours, Comparison.EchoWork, Contender.DpdkName), (Ours, Comparison.EchoWork, ring), time));
+            yield return new Target(
+                $"round trip {name}, busy-poll: how many times as short as DPDK's", 1.0,
+                results.Ratio(
+                    (Ours, Comparison.EchoWork, Contender.DpdkName), (Ours, Comparison.EchoWork, ring + ", busy-poll"), time));
+        }
+
+        yield return new Target(
+            "two pairs: twice the ratio of CPU time for a frame, one pair to two", 1.9,
+            results.Ratio(
+                (Ours, Comparison.PairsWork + "1", ring), (Ours, Comparison.PairsWork + "2", ring),
+                sample => sample.NanosecondsPerFrame) is { } ratio
+                ? new Spread(2 * ratio.Median, 2 * ratio.Min, 2 * ratio.Max)
+                : null);
+    }
+
+}
