@@ -94,17 +94,27 @@ public sealed class SleepingScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
     }
 
     /// <summary>One thing to do, once or again and again. The scheduler's table keeps it alive until it has ended.</summary>
-    private sealed class Entry(SleepingScheduler owner, Action action, bool once)
+    private sealed class Entry
     {
-        private Timer? _timer;
+        private readonly SleepingScheduler _owner;
+        private readonly Action _action;
+        private readonly bool _once;
+        private readonly Timer _timer;
         private CancellationTokenRegistration _cancellation;
         private CancellationToken _cancelled;
         private volatile bool _ended;
 
+        internal Entry(SleepingScheduler owner, Action action, bool once)
+        {
+            _owner = owner;
+            _action = action;
+            _once = once;
+            _timer = new Timer(Fire, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+
         internal void Start(TimeSpan delay, TimeSpan interval, CancellationToken cancelled)
         {
             _cancelled = cancelled;
-            _timer = new Timer(Fire, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
             _timer.Change(delay, interval);
             _cancellation = cancelled.UnsafeRegister(entry => ((Entry)entry!).End(), this);
             if (_ended)
@@ -117,9 +127,9 @@ public sealed class SleepingScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
         internal void End()
         {
             _ended = true;
-            _timer!.Dispose();
+            _timer.Dispose();
             _cancellation.Unregister();
-            owner._entries.TryRemove(this, out _);
+            _owner._entries.TryRemove(this, out _);
         }
 
         private void Fire(object? state)
@@ -129,19 +139,19 @@ public sealed class SleepingScheduler : SchedulerBase, IDateTimeOffsetNowTimePro
                 return;
             }
 
-            if (once)
+            if (_once)
             {
                 End();
             }
 
             try
             {
-                action();
+                _action();
             }
             catch (Exception failure)
             {
                 // A timer's thread has no caller: what a scheduled action throws would end the process.
-                owner.Log.Error(failure, "a scheduled action failed");
+                _owner.Log.Error(failure, "a scheduled action failed");
             }
         }
     }

@@ -8,11 +8,10 @@ namespace Ringmaster.Actors.Device;
 /// </summary>
 internal sealed class ConnectingDoor : FrontendDoor
 {
-    private readonly Lock _gate = new();
     private readonly string _path;
     private readonly Action<DoorAnswer> _onAnswer;
     private OwnedFd? _connection;
-    private bool _disposed;
+    private volatile bool _disposed;
 
     /// <param name="path">Where the front-end listens.</param>
     /// <param name="onAnswer">See <see cref="FrontendDoor.Open"/>.</param>
@@ -28,24 +27,12 @@ internal sealed class ConnectingDoor : FrontendDoor
 
     internal override void Await() => Task.Run(Attempt);
 
-    internal override OwnedFd? TryAccept()
-    {
-        lock (_gate)
-        {
-            OwnedFd? connection = _connection;
-            _connection = null;
-            return connection;
-        }
-    }
+    internal override OwnedFd? TryAccept() => Interlocked.Exchange(ref _connection, null);
 
     public override void Dispose()
     {
-        lock (_gate)
-        {
-            _disposed = true;
-            _connection?.Dispose();
-            _connection = null;
-        }
+        _disposed = true;
+        TryAccept()?.Dispose();
     }
 
     private void Attempt()
@@ -57,23 +44,14 @@ internal sealed class ConnectingDoor : FrontendDoor
             return;
         }
 
-        if (Keep(socket))
+        // Whoever sees the other's write closes it: the door may have been closed meanwhile.
+        Interlocked.Exchange(ref _connection, socket)?.Dispose();
+        if (_disposed)
         {
-            _onAnswer(FrontendKnocked.Instance);
+            TryAccept()?.Dispose();
+            return;
         }
-        else
-        {
-            socket.Dispose();
-        }
-    }
 
-    /// <summary>False when the door was closed meanwhile.</summary>
-    private bool Keep(OwnedFd socket)
-    {
-        lock (_gate)
-        {
-            _connection = _disposed ? null : socket;
-            return !_disposed;
-        }
+        _onAnswer(FrontendKnocked.Instance);
     }
 }
