@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.EndToEnd.Tests.Support;
 
@@ -13,7 +14,12 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 internal sealed class PacketSocket : IDisposable
 {
     private const ushort AllProtocols = 0x0003; // ETH_P_ALL
-    private const int ReceiveBuffer = 64 << 20;
+    private const int Buffer = 64 << 20;
+    private const int SocketLevel = 1;
+    private const int SendBufferForce = 32;
+    private const int ReceiveBufferForce = 33;
+    private const int PacketLevel = 263;
+    private const int PacketVnetHeader = 15;
     private const byte OutgoingPacket = 4;
 
     private readonly Socket _socket;
@@ -24,11 +30,35 @@ internal sealed class PacketSocket : IDisposable
     /// <param name="network">The namespace.</param>
     /// <param name="networkInterface">The interface.</param>
     /// <param name="protocol">The EtherType of what is received, such as 0x0806 for ARP; else everything.</param>
-    internal static PacketSocket Open(TestNamespace network, string networkInterface, ushort protocol = AllProtocols) =>
-        network.Inside(() => OpenHere(networkInterface, protocol));
+    /// <param name="headers">
+    /// True: before each frame stand the 10 bytes of a legacy virtio-net header (PACKET_VNET_HDR), so that a frame which is
+    /// to be cut into segments crosses as one.
+    /// </param>
+    internal static PacketSocket Open(
+        TestNamespace network, string networkInterface, ushort protocol = AllProtocols, bool headers = false) =>
+        network.Inside(() => OpenHere(networkInterface, protocol, headers));
 
     /// <summary>Sends one frame, Ethernet header and all.</summary>
     internal void Send(ReadOnlySpan<byte> frame) => _socket.Send(frame);
+
+    /// <summary>Sends one frame with a header, through a socket with headers.</summary>
+    internal void Send(ReadOnlySpan<byte> frame, VirtioNetHeader header)
+    {
+        byte[] whole = new byte[VirtioNetHeader.Size + frame.Length];
+        header.Write(whole);
+        frame.CopyTo(whole.AsSpan(VirtioNetHeader.LegacySize));
+        _socket.Send(whole.AsSpan(0, VirtioNetHeader.LegacySize + frame.Length));
+    }
+
+    /// <summary>The frame of what a socket with headers received, and its header.</summary>
+    internal static ReadOnlySpan<byte> SplitHeader(byte[] received, out VirtioNetHeader header)
+    {
+        Span<byte> whole = stackalloc byte[VirtioNetHeader.Size];
+        whole.Clear();
+        received.AsSpan(0, VirtioNetHeader.LegacySize).CopyTo(whole);
+        VirtioNetHeader.TryRead(whole, out header);
+        return received.AsSpan(VirtioNetHeader.LegacySize);
+    }
 
     /// <summary>The next frame that came in from the guest; null when none came in time. Own frames are left out.</summary>
     internal byte[]? Receive(TimeSpan timeout)
@@ -50,12 +80,14 @@ internal sealed class PacketSocket : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    private static PacketSocket OpenHere(string networkInterface, ushort protocol)
+    private static PacketSocket OpenHere(string networkInterface, ushort protocol, bool headers)
     {
         Socket socket = new(AddressFamily.Packet, SocketType.Raw, (ProtocolType)BinaryPrimitives.ReverseEndianness(protocol));
         try
         {
-            socket.ReceiveBufferSize = ReceiveBuffer;
+            socket.SetRawSocketOption(SocketLevel, ReceiveBufferForce, BitConverter.GetBytes(Buffer));
+            socket.SetRawSocketOption(SocketLevel, SendBufferForce, BitConverter.GetBytes(Buffer));
+            socket.SetRawSocketOption(PacketLevel, PacketVnetHeader, BitConverter.GetBytes(headers ? 1 : 0));
             socket.Bind(new PacketEndPoint(InterfaceIndex(networkInterface), protocol));
             return new PacketSocket(socket);
         }

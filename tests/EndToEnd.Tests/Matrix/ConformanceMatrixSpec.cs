@@ -1,0 +1,84 @@
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+
+namespace Ringmaster.EndToEnd.Tests.Matrix;
+
+/// <summary>
+/// Every combination of ring format, indirect descriptors, event index, mergeable buffers, IN_ORDER, queue pairs and queue
+/// size, with frames from the smallest to the largest both ways through a real TAP: no loss, no duplicate, no byte changed,
+/// order kept. One back-end serves all cells, one after the other.
+/// </summary>
+public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard served) : IClassFixture<ConformanceMatrixSpec.ServedCard>
+{
+    private const int Mtu = 9000;
+
+    /// <summary>The longest frame that a driver sends: TCP over IPv6 with all that a virtio-net buffer of 64 KiB holds.</summary>
+    private const int LongestSend = 65_550;
+
+    /// <summary>The longest that a Linux host hands to a device as one: below 64 KiB, its Ethernet header included.</summary>
+    private const int LongestWhole = 65_535;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+    private static readonly Dictionary<string, RingCell> CellsByName = RingCell.All.ToDictionary(cell => cell.ToString());
+
+    public static TheoryData<string> Cells => [.. CellsByName.Keys];
+
+    [SkippableTheory]
+    [MemberData(nameof(Cells))]
+    public async Task Every_frame_of_every_size_crosses_once_unchanged_and_in_order(string cell)
+    {
+        RingCell ring = CellsByName[cell];
+        using PacketSocket host = await served.HostAsync();
+        using VirtioNetDriver driver = served.Connect(ring.Options);
+        Assert.Equal(ring.Features, driver.Features & RingCell.Switched);
+        MatrixExchange exchange = new(driver, host);
+
+        // More than one lap of each ring.
+        exchange.Move(60, ring.Pairs * (ring.QueueSize + 70));
+        exchange.Move(1514, 96);
+        exchange.Move(9014, 64);
+        exchange.Move(LongestWhole, 8);
+        Assert.Equal((8, 0), (exchange.ToGuest.Whole, exchange.ToGuest.Segments));
+
+        // Longer than 64 KiB: whole from the guest, and cut by the host's kernel on the way to it.
+        exchange.Move(LongestSend, 8);
+        Assert.Equal((16, 0), (exchange.ToHost.Whole, exchange.ToHost.Segments));
+        Assert.Equal(8, exchange.ToGuest.Whole);
+        Assert.All(exchange.ToHost.ArrivedByLane, frames => Assert.True(frames > 0));
+        Assert.All(exchange.ToGuest.ArrivedByLane, frames => Assert.True(frames > 0));
+        Assert.Empty(driver.Pairs.SelectMany(pair => pair.ForeignRx.Concat(pair.ForeignTx)));
+    }
+
+    public sealed class ServedCard : IAsyncLifetime
+    {
+        private TestNamespace? _network;
+        private IBackend? _backend;
+
+        public Task InitializeAsync() => Task.CompletedTask;
+
+        public async Task DisposeAsync()
+        {
+            if (_backend is not null)
+            {
+                await _backend.DisposeAsync();
+            }
+
+            if (_network is not null)
+            {
+                await _network.DisposeAsync();
+            }
+        }
+
+        /// <summary>The TAP's end; the back-end is started on first use.</summary>
+        internal async Task<PacketSocket> HostAsync()
+        {
+            Require.Root();
+            Backends.SkipForDpdk("its rings are not in question here");
+            _network ??= await TestNamespace.CreateAsync();
+            _backend ??= await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2, Mtu = Mtu });
+            return PacketSocket.Open(_network, _backend.Tap, headers: true);
+        }
+
+        internal VirtioNetDriver Connect(VirtioNetOptions options) =>
+            VirtioNetDriver.Start(FrontendClient.Connect(_backend!.Socket, Timeout), options);
+    }
+}
