@@ -57,6 +57,9 @@ internal abstract class RingPump : IDisposable
     /// <summary>Before the worker sleeps: asks for the kicks that are needed. Returns true when there is work after all.</summary>
     internal abstract bool PrepareSleep();
 
+    /// <summary>How many milliseconds the worker may sleep at most; -1 = until something happens.</summary>
+    internal virtual int SleepLimit => -1;
+
     /// <summary>After the worker woke: tells the driver that kicks are not needed while it is busy.</summary>
     internal abstract void Awake();
 

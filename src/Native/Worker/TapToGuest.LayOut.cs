@@ -5,58 +5,10 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.Native.Worker;
 
 /// <content>
-/// Frames that are copied: laid out in order over the next free chains, or held until there are enough of them.
+/// Frames that are copied: laid out in order over the next free chains.
 /// </content>
 internal sealed unsafe partial class TapToGuest<TRing>
 {
-    private const int MaxHeldTries = 1024;
-
-    private int _heldLength;
-    private int _heldTries;
-    private int _heldAhead;
-
-    private byte* HeldFrame => _scratch + (MaxBatch * ScratchSize);
-
-    /// <summary>Lays a contiguous frame out over the next chains, or holds it until there are enough.</summary>
-    private void LayOut(byte* frame, int length)
-    {
-        if (TryLayOut(frame, length))
-        {
-            return;
-        }
-
-        if (_heldLength != 0 || !_mergeable)
-        {
-            Counters.Add(WorkerCounter.RxDropped, 1);
-            return;
-        }
-
-        Unsafe.CopyBlockUnaligned(HeldFrame, frame, (uint)length);
-        _heldLength = length;
-        _heldTries = 0;
-        _heldAhead = AvailableSlots();
-    }
-
-    private bool RetryHeld()
-    {
-        if (TryLayOut(HeldFrame, _heldLength))
-        {
-            _heldLength = 0;
-            return true;
-        }
-
-        int ahead = AvailableSlots();
-        if (ahead != _heldAhead && ++_heldTries >= MaxHeldTries)
-        {
-            Counters.Add(WorkerCounter.RxDropped, 1);
-            _heldLength = 0;
-            return true;
-        }
-
-        _heldAhead = ahead;
-        return false;
-    }
-
     private bool TryLayOut(byte* frame, int length)
     {
         int needed = length;

@@ -36,7 +36,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
             if (length >= 0)
             {
                 moved++;
-                LayOut(Scratch(later), length);
+                LayOut(later, length);
             }
         }
 

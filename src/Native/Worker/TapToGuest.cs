@@ -12,11 +12,11 @@ namespace Ringmaster.Native.Worker;
 /// runs dry. Large frames (MRG_RXBUF): one read over as many chains as 64 KiB need. The last frames decide which.</item>
 /// <item>The common case returns the chains in place. Anything else (a spilled frame, a hole in the batch) is settled by
 /// copying: frames are made contiguous in their scratch buffers and laid out anew, in order, from the first free chain.</item>
-/// <item>A frame that does not fit into the chains there are is held and tried again at the driver's next kick; one that can
-/// never fit is dropped.</item>
+/// <item>A frame that does not fit into the chains there are is held, with all that were read after it, and tried again at the
+/// driver's next kick; it is dropped when there is no room for it in a while.</item>
 /// <item>Without chains the TAP is left alone, and the driver is asked for a kick.</item>
 /// </list>
-/// Between two runs every chain popped has been returned or rewound; only a held frame is kept.
+/// Between two runs every chain popped has been returned or rewound; only held frames are kept.
 /// </summary>
 internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     where TRing : struct, IVirtqueue<TRing>
@@ -29,8 +29,8 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private readonly Chain[] _chains = GC.AllocateArray<Chain>(MaxChains, pinned: true);
     private readonly FrameIo* _frames = (FrameIo*)NativeMemory.AllocZeroed(MaxBatch, (nuint)sizeof(FrameIo));
 
-    // One scratch buffer a read, and one for the held frame. Pages that are never spilled into are never touched.
-    private readonly byte* _scratch = (byte*)NativeMemory.Alloc(MaxBatch + 1, ScratchSize);
+    // One scratch buffer a read; a held frame stays in it. Pages that are never spilled into are never touched.
+    private readonly byte* _scratch = (byte*)NativeMemory.Alloc(MaxBatch, ScratchSize);
     private TRing _ring;
     private DirtyLog? _log;
     private bool _mergeable;
@@ -50,7 +50,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
     internal override bool Run()
     {
-        if (Broken is not null || !Enabled || (!_tap.Readable && _heldLength == 0))
+        if (Broken is not null || !Enabled || (!_tap.Readable && !Holds))
         {
             return false;
         }
@@ -58,7 +58,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         _space.Truncate(0);
         _popped = 0;
         _next = 0;
-        bool moved = _heldLength == 0 ? ReadBatch() : RetryHeld();
+        bool moved = Holds ? RetryHeld() : ReadBatch();
         Finish();
         return moved;
     }
@@ -70,7 +70,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
             return false;
         }
 
-        if (_heldLength != 0)
+        if (Holds)
         {
             return _ring.RequestKicks(_heldAhead);
         }

@@ -155,7 +155,7 @@ internal sealed partial class WorkerLoop
         if (!work)
         {
             _plan.Counters.Add(WorkerCounter.Sleeps, 1);
-            Dispatch(Forever);
+            Dispatch(_rx.Pump?.SleepLimit ?? Forever);
         }
 
         _tx.Pump?.Awake();
