@@ -154,5 +154,7 @@ internal sealed class FrontendSession : IDisposable
     }
 
     private IoResult Send(VhostUserMessage message, Reply reply) =>
-        reply.ToPayload(State) is { } payload ? _connection.SendReply(message.Request, payload.Span) : new IoResult(0);
+        reply.ToPayload(State) is { } payload
+            ? _connection.SendReply(message.Request, payload.Span, reply is Reply.InflightFile ? Maps.Inflight?.File : null)
+            : new IoResult(0);
 }

@@ -2,10 +2,11 @@ using Ringmaster.Native.Memory;
 
 namespace Ringmaster.Actors.Device;
 
-/// <summary>What is mapped of a guest. Both are reference-counted; whoever holds these holds one reference to each.</summary>
+/// <summary>What is mapped of a guest. All are reference-counted; whoever holds these holds one reference to each.</summary>
 /// <param name="Memory">Guest memory.</param>
 /// <param name="Log">Where writes to it are marked while the guest migrates, or null.</param>
-internal readonly record struct GuestMaps(GuestMemory Memory, DirtyLog? Log)
+/// <param name="Inflight">Where rings note which chains they return, or null.</param>
+internal readonly record struct GuestMaps(GuestMemory Memory, DirtyLog? Log, InflightRegion? Inflight = null)
 {
     internal static GuestMaps None { get; } = new(GuestMemory.Empty, null);
 
@@ -20,6 +21,11 @@ internal readonly record struct GuestMaps(GuestMemory Memory, DirtyLog? Log)
         if (!ReferenceEquals(Log, others.Log))
         {
             Log?.Release();
+        }
+
+        if (!ReferenceEquals(Inflight, others.Inflight))
+        {
+            Inflight?.Release();
         }
     }
 }

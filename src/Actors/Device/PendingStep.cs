@@ -35,7 +35,7 @@ internal sealed class PendingStep
 
     internal bool Committed { get; set; }
 
-    /// <summary>True when guest memory or the log changes.</summary>
+    /// <summary>True when guest memory, the log or the in-flight region changes.</summary>
     internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
 
     /// <summary>The addresses to announce.</summary>
@@ -50,9 +50,9 @@ internal sealed class PendingStep
     /// </summary>
     internal ImmutableArray<int> StartedRings => [.. Enumerable.Range(0, Next.Rings.Length).Where(IsStarted)];
 
-    /// <summary>Carries out what the message does to memory and log. May block.</summary>
+    /// <summary>Carries out what the message does to memory, log and in-flight region. May block.</summary>
     /// <returns>The maps to go on with: the old ones, or new ones whose references are the caller's.</returns>
-    /// <exception cref="GuestMemoryException">A region or the log cannot be used; nothing stays mapped.</exception>
+    /// <exception cref="GuestMemoryException">A region, the log or the in-flight region cannot be used; nothing stays mapped.</exception>
     internal GuestMaps Map()
     {
         // No message has more than one of these.
@@ -62,6 +62,12 @@ internal sealed class PendingStep
             AddRegion add => _oldMaps with { Memory = _oldMaps.Memory.Add(add.Layout, add.File) },
             RemoveRegion remove => _oldMaps with { Memory = _oldMaps.Memory.Remove(remove.Layout) },
             MapLog log => _oldMaps with { Log = DirtyLog.Map(log.Size, log.Offset, log.File) },
+            MakeInflight make => _oldMaps with { Inflight = InflightRegion.Create(make.Queues, make.QueueSize, make.Packed) },
+            MapInflight map => _oldMaps with
+            {
+                Inflight = InflightRegion.Map(map.Size, map.Offset, map.Queues, map.QueueSize, map.File),
+            },
+            DropInflight => _oldMaps with { Inflight = null },
             _ => _oldMaps,
         };
     }
@@ -91,7 +97,8 @@ internal sealed class PendingStep
         }
     }
 
-    private static bool IsMapping(SessionEffect effect) => effect is MapMemory or AddRegion or RemoveRegion or MapLog;
+    private static bool IsMapping(SessionEffect effect) =>
+        effect is MapMemory or AddRegion or RemoveRegion or MapLog or MakeInflight or MapInflight or DropInflight;
 
     private bool IsStarted(int ring) => Next.PlanOf(ring) is not null && (IsKickOf(ring) || _old.PlanOf(ring) is null);
 

@@ -28,7 +28,7 @@ public enum PairHealth
 }
 
 /// <summary>What a pair's worker should be doing. The plans are null for rings that must not run.</summary>
-/// <param name="Maps">Guest memory and log.</param>
+/// <param name="Maps">Guest memory, log and in-flight region.</param>
 /// <param name="LogCall">Signalled when something was marked in the log, or null.</param>
 /// <param name="Rx">The receive ring.</param>
 /// <param name="Tx">The transmit ring.</param>
@@ -51,6 +51,7 @@ internal sealed class WorkerPair
     private readonly HashSet<long> _outstanding = [];
     private GuestMemory _toldMemory = GuestMemory.Empty;
     private SetLog? _toldLog;
+    private InflightRegion? _toldInflight;
     private bool _threadGone = true;
     private bool _starting = true;
 
@@ -180,7 +181,8 @@ internal sealed class WorkerPair
     internal void Expect(WorkerCommand command) => _outstanding.Add(command.Id);
 
     /// <summary>
-    /// What the worker must be told so that it does what is demanded: stops first, then memory and log, then changes, then starts.
+    /// What the worker must be told so that it does what is demanded: stops first, then memory, log and in-flight region, then
+    /// changes, then starts.
     /// Each command now counts as told and as awaited.
     /// </summary>
     internal IReadOnlyList<WorkerCommand> Reconcile(PairDemand demand)
@@ -224,6 +226,12 @@ internal sealed class WorkerPair
             _toldLog = new SetLog(demand.Maps.Log, demand.LogCall);
             commands.Add(_toldLog);
         }
+
+        if (!ReferenceEquals(_toldInflight, demand.Maps.Inflight))
+        {
+            commands.Add(new SetInflight(demand.Maps.Inflight));
+            _toldInflight = demand.Maps.Inflight;
+        }
     }
 
     private void AddUpdates(PairDemand demand, List<WorkerCommand> commands)
@@ -265,6 +273,7 @@ internal sealed class WorkerPair
         _outstanding.Clear();
         _toldMemory = GuestMemory.Empty;
         _toldLog = null;
+        _toldInflight = null;
         Array.Clear(_told);
     }
 }

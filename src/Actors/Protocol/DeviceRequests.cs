@@ -98,7 +98,7 @@ internal static class DeviceRequests
 
         if (value == 0)
         {
-            return Outcome.Done(Reset(state));
+            return Reset(state);
         }
 
         DeviceStatus status = (DeviceStatus)value & ~DeviceStatus.NeedsReset;
@@ -111,7 +111,7 @@ internal static class DeviceRequests
     internal static Outcome GetStatus(SessionState state, VhostUserMessage message) =>
         Outcome.Answered(state, (ulong)state.ReportedStatus);
 
-    internal static Outcome ResetDevice(SessionState state, VhostUserMessage message) => Outcome.Done(Reset(state));
+    internal static Outcome ResetDevice(SessionState state, VhostUserMessage message) => Reset(state);
 
     /// <summary>
     /// Another channel takes the place of the last one. Any Unix stream socket will do; what it is connected to, if anything,
@@ -138,9 +138,18 @@ internal static class DeviceRequests
     /// <summary>
     /// What the driver has set goes: features, status, rings. What belongs to the connection stays, for QEMU does not say
     /// it again: protocol features, memory, the fds by which it listens, the MTU and the channel for requests by the back-end.
+    /// The in-flight region tells of rings that are no more: front-ends get a new one or send the old one again before they
+    /// start others.
     /// </summary>
-    private static SessionState Reset(SessionState state) => state with
+    private static Outcome Reset(SessionState state)
     {
+        SessionState next = Forget(state);
+        return state.TracksInflight ? Outcome.Done(next, new DropInflight()) : Outcome.Done(next);
+    }
+
+    private static SessionState Forget(SessionState state) => state with
+    {
+        TracksInflight = false,
         Features = VirtioFeatures.None,
         FeaturesRefused = false,
         Status = DeviceStatus.None,

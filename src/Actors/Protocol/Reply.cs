@@ -46,6 +46,14 @@ public abstract record Reply
         public override int GetHashCode() => Bytes.Length;
     }
 
+    /// <summary>A new in-flight region; its file goes along.</summary>
+    /// <param name="Region">What it is like.</param>
+    public sealed record InflightFile(InflightPayload Region) : Reply
+    {
+        /// <inheritdoc/>
+        public override ReadOnlyMemory<byte>? ToPayload(SessionState state) => Region.ToBytes();
+    }
+
     /// <summary>Where a ring stopped: known once its worker has told, or from the state when it did not run.</summary>
     /// <param name="Ring">The ring.</param>
     public sealed record RingBase(int Ring) : Reply

@@ -17,6 +17,7 @@ internal static class RequestTable
     private static readonly Range<int> RingAddresses = new(VringAddresses.SizeInBytes, VringAddresses.SizeInBytes);
     private static readonly Range<int> Region = new(SingleMemoryRegion.SizeInBytes, SingleMemoryRegion.SizeInBytes);
     private static readonly Range<int> Config = new(ConfigPayload.HeaderSize, ConfigPayload.HeaderSize + ConfigPayload.MaxSize);
+    private static readonly Range<int> Inflight = new(InflightPayload.MinSizeInBytes, InflightPayload.SizeInBytes);
     private static readonly Range<int> OneFd = new(1, 1);
     private static readonly Range<int> FdOrNone = new(0, 1);
 
@@ -69,6 +70,16 @@ internal static class RequestTable
         new(RequestCode.SetConfig, NetRequests.SetConfig)
         {
             Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config,
+        },
+        new(RequestCode.GetInflightFd, InflightRequests.Get)
+        {
+            Payload = Inflight, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.InflightShmfd, HasReply = true,
+            Quiet = Quiet.Fence,
+        },
+        new(RequestCode.SetInflightFd, InflightRequests.Set)
+        {
+            Payload = Inflight, Fds = OneFd, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.InflightShmfd,
+            Quiet = Quiet.Fence,
         },
         new(RequestCode.ResetDevice, DeviceRequests.ResetDevice)
         {

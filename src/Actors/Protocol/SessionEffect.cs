@@ -66,6 +66,31 @@ public sealed record MapLog(ulong Size, ulong Offset, OwnedFd File) : SessionEff
     }
 }
 
+/// <summary>Make an in-flight region, and note chains there from now on. Its file goes along with the reply.</summary>
+/// <param name="Queues">For how many rings.</param>
+/// <param name="QueueSize">For how many descriptors of each.</param>
+/// <param name="Packed">For packed rings.</param>
+public sealed record MakeInflight(int Queues, int QueueSize, bool Packed) : SessionEffect;
+
+/// <summary>Note chains in this in-flight region from now on; rings that start take up what they find there.</summary>
+/// <param name="Size">Bytes of it.</param>
+/// <param name="Offset">Where in the file it begins.</param>
+/// <param name="Queues">For how many rings.</param>
+/// <param name="QueueSize">For how many descriptors of each.</param>
+/// <param name="File">The file that holds it.</param>
+public sealed record MapInflight(ulong Size, ulong Offset, int Queues, int QueueSize, OwnedFd File) : SessionEffect
+{
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        File.Dispose();
+        base.Dispose();
+    }
+}
+
+/// <summary>Let go of the in-flight region: what stands there is of rings that are no more.</summary>
+public sealed record DropInflight : SessionEffect;
+
 /// <summary>Tell the network behind the TAP where an address now is (RARP).</summary>
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;

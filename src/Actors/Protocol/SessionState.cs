@@ -67,6 +67,9 @@ public sealed record SessionState
     /// <summary>SET_BACKEND_REQ_FD: where requests by the back-end go, or null. Outlives resets.</summary>
     public OwnedFd? BackendChannel { get; init; }
 
+    /// <summary>There is an in-flight region: GET_INFLIGHT_FD or SET_INFLIGHT_FD came, and no reset since.</summary>
+    public bool TracksInflight { get; init; }
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -93,6 +96,7 @@ public sealed record SessionState
 
         return new RingPlan
         {
+            Index = ring,
             Size = size,
             DescriptorAddress = addresses.Descriptor,
             DriverAddress = addresses.Available,

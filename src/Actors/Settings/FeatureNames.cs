@@ -59,6 +59,7 @@ public static class FeatureNames
         ProtocolFeatures.BackendReq,
         ProtocolFeatures.Config,
         ProtocolFeatures.BackendSendFd,
+        ProtocolFeatures.InflightShmfd,
         ProtocolFeatures.ResetDevice,
         ProtocolFeatures.InbandNotifications,
         ProtocolFeatures.ConfigureMemSlots,

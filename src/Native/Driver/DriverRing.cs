@@ -79,7 +79,10 @@ public abstract class DriverRing
     /// </summary>
     public abstract uint Base { get; }
 
-    /// <summary>After the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect.</summary>
+    /// <summary>
+    /// After the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect. Of a packed ring the lower half
+    /// alone, as DPDK has it.
+    /// </summary>
     public abstract uint PublishedBase { get; }
 
     /// <summary>The memory that the ring lies in.</summary>

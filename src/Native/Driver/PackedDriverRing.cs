@@ -39,7 +39,7 @@ public sealed unsafe class PackedDriverRing : DriverRing
     public override uint Base => (uint)(Position(_used, _usedWrap) | (Position(_used, _usedWrap) << 16));
 
     /// <inheritdoc/>
-    public override uint PublishedBase => (uint)(Position(_available, _availableWrap) | (Position(_used, _usedWrap) << 16));
+    public override uint PublishedBase => (uint)Position(_available, _availableWrap);
 
     /// <inheritdoc/>
     public override bool Publish()

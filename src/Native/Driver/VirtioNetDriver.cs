@@ -17,6 +17,7 @@ public sealed class VirtioNetDriver : IDisposable
     private readonly VirtioNetOptions _options;
     private readonly bool _ownsRam;
     private IReadOnlyList<uint>? _bases;
+    private InflightBuffer? _inflight;
 
     private VirtioNetDriver(FrontendClient client, VirtioNetOptions options, GuestRam? ram)
     {
@@ -76,6 +77,7 @@ public sealed class VirtioNetDriver : IDisposable
     /// </param>
     public void StartRings(bool fromPublished = false)
     {
+        ShareInflight();
         foreach (NetQueuePair pair in _pairs)
         {
             pair.PostAll();
@@ -158,6 +160,7 @@ public sealed class VirtioNetDriver : IDisposable
     {
         StopRings();
         _bases = null;
+        ForgetInflight();
         foreach (NetQueuePair pair in _pairs)
         {
             pair.Reset();
@@ -189,6 +192,7 @@ public sealed class VirtioNetDriver : IDisposable
     public void Dispose()
     {
         Client.Dispose();
+        ForgetInflight();
         foreach (NetQueuePair pair in _pairs)
         {
             pair.Dispose();
@@ -228,6 +232,22 @@ public sealed class VirtioNetDriver : IDisposable
                 throw new FrontendException($"The back-end does not accept the features {features}.");
             }
         }
+    }
+
+    /// <summary>Where INFLIGHT_SHMFD is acknowledged: a buffer is asked for once, and sent before rings start, over any connection.</summary>
+    private void ShareInflight()
+    {
+        if (Client.ProtocolFeatures.HasFlag(ProtocolFeatures.InflightShmfd))
+        {
+            _inflight ??= Client.GetInflightFd(2 * _pairs.Length, _options.QueueSize);
+            Client.SetInflightFd(_inflight);
+        }
+    }
+
+    private void ForgetInflight()
+    {
+        _inflight?.Dispose();
+        _inflight = null;
     }
 
     private void ShareMemory()

@@ -6,4 +6,6 @@ namespace Ringmaster.Native.Memory;
 /// <param name="Memory">The guest's memory.</param>
 /// <param name="Log">Where writes to it are marked while the guest migrates, or null.</param>
 /// <param name="LogCall">Signalled when something was marked, or null. The device owns it.</param>
-internal readonly record struct GuestView(GuestMemory Memory, DirtyLog? Log, OwnedFd? LogCall = null);
+/// <param name="Inflight">Where rings note which chains they return, or null.</param>
+internal readonly record struct GuestView(
+    GuestMemory Memory, DirtyLog? Log, OwnedFd? LogCall = null, InflightRegion? Inflight = null);

@@ -14,7 +14,7 @@ internal unsafe partial struct PackedVirtqueue
         bool legal = true;
         for (int left = _size - PackedPosition.Distance(_published, _next, _size); left > 0; left--)
         {
-            legal = legal && Append(_descriptors[index].Address, tail, space, deviceWrites, in chain);
+            legal = legal && Append(_source[index].Address, tail, space, deviceWrites, in chain);
             chain.Slots++;
             if ((tail.Flags & DescriptorFlags.Next) == 0)
             {
@@ -23,7 +23,7 @@ internal unsafe partial struct PackedVirtqueue
             }
 
             index = index + 1 == _size ? 0 : index + 1;
-            tail = new PackedTail(TailOf(index));
+            tail = _source[index].Tail;
         }
 
         return PopStatus.BrokenRing;

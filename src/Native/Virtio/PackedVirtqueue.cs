@@ -36,6 +36,9 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     private readonly UsedDescriptor[] _used;
     private readonly RingLog _log;
     private TranslationCache _memory;
+    private PackedDescriptor* _source;
+    private PackedInflight? _inflight;
+    private PackedDescriptor[]? _resubmitted;
 
     private int _next;
     private int _nextUsed;
@@ -47,6 +50,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     private PackedVirtqueue(in PackedRingAddresses addresses, RingPlan plan, GuestView view, int position)
     {
         _descriptors = addresses.Descriptors;
+        _source = _descriptors;
         _driverEvent = addresses.DriverEvent;
         _deviceEvent = addresses.DeviceEvent;
         _size = plan.Size;
@@ -56,17 +60,14 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         _used = new UsedDescriptor[plan.Size];
         _log = new RingLog(plan, view);
         _memory = new TranslationCache(view.Memory);
-        _next = position;
-        _nextUsed = position;
-        _published = position;
-        _called = position;
+        SetPosition(position);
     }
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A base with two positions means that the chains between them were taken and not returned; they are taken again. But
-    /// DPDK sets and reports the lower half alone, so the upper half counts only where it makes sense: no more than one lap
-    /// behind, and its slot still available.
+    /// An in-flight region knows better than the plan's base where the ring is to go on. A base with two positions means that the
+    /// chains between them were taken and not returned; they are taken again. But DPDK sets and reports the lower half alone, so
+    /// the upper half counts only where it makes sense: no more than one lap behind, and its slot still available.
     /// </remarks>
     public static string? TryAttach(RingPlan plan, GuestView view, out PackedVirtqueue ring)
     {
@@ -77,20 +78,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             return problem;
         }
 
-        if (!PackedPosition.TryDecode((ushort)plan.Base, plan.Size, out int available))
-        {
-            return $"the base 0x{plan.Base:x} is beyond a ring of {plan.Size} descriptors";
-        }
-
-        ring = new PackedVirtqueue(in addresses, plan, view, available);
-        if (PackedPosition.TryDecode((ushort)(plan.Base >> 16), plan.Size, out int used)
-            && PackedPosition.Distance(used, available, plan.Size) <= plan.Size
-            && ring.IsAvailable(used))
-        {
-            ring = new PackedVirtqueue(in addresses, plan, view, used);
-        }
-
-        return null;
+        ring = new PackedVirtqueue(in addresses, plan, view, position: 0);
+        return ring.TakeUp(plan, view);
     }
 
     public string? TryReattach(RingPlan plan, GuestView view)
@@ -109,8 +98,13 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         PackedVirtqueue moved = new(in addresses, plan, view, _published);
         moved._called = _called;
         moved._everCalled = _everCalled;
-        this = moved;
-        return null;
+        problem = moved.CarryInflightOn(in this, plan, view);
+        if (problem is null)
+        {
+            this = moved;
+        }
+
+        return problem;
     }
 
     public readonly uint Base => PackedPosition.Encode(_published, _size) * 0x10001u;
@@ -123,10 +117,15 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
 
         // Acquire: the rest of the chain is read after the word that makes its first descriptor available, which the driver
         // writes last.
-        PackedTail head = new(Volatile.Read(ref TailOf(PackedPosition.Index(_next, _size))));
+        PackedTail head = SourceTail(_next);
         if (!IsAvailable(head, _next))
         {
-            return PopStatus.Empty;
+            if (!FindBehindPending(_next))
+            {
+                return PopStatus.Empty;
+            }
+
+            head = SourceTail(_next);
         }
 
         chain.FirstVector = space.Used;
@@ -150,7 +149,11 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
 
     public void Rewind(int slots) => _next = PackedPosition.Rewind(_next, slots, _size);
 
-    public void Use(in Chain chain, uint written) => Collect(chain.Id, written, chain.Slots);
+    public void Use(in Chain chain, uint written)
+    {
+        _inflight?.Note(chain.Slots);
+        Collect(chain.Id, written, chain.Slots);
+    }
 
     public void UseUnwritten(ReadOnlySpan<Chain> chains)
     {
@@ -158,7 +161,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         {
             foreach (ref readonly Chain chain in chains)
             {
-                Collect(chain.Id, 0, chain.Slots);
+                Use(in chain, 0);
             }
         }
         else if (chains.Length > 0)
@@ -167,6 +170,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             foreach (ref readonly Chain chain in chains)
             {
                 slots += chain.Slots;
+                _inflight?.Note(chain.Slots);
             }
 
             Collect(chains[^1].Id, 0, slots);
@@ -180,9 +184,11 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
             return;
         }
 
+        _inflight?.Announce(_descriptors);
         for (int i = _usedCount - 1; i > 0; i--)
         {
             TailOf(_used[i].Index) = _used[i].Tail.Word;
+            _inflight?.Stored();
         }
 
         MarkUsed(1, _usedCount);
@@ -193,6 +199,10 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         MarkUsed(0, 1);
         _usedCount = 0;
         _published = _nextUsed;
+        if (_inflight is not null)
+        {
+            SettleInflight();
+        }
     }
 
     public bool MustCall()
@@ -239,8 +249,11 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
 
     private readonly ref ulong TailOf(int index) => ref *(ulong*)&_descriptors[index].Tail;
 
+    private readonly PackedTail SourceTail(int position) =>
+        new(Volatile.Read(ref *(ulong*)&_source[PackedPosition.Index(position, _size)].Tail));
+
     private readonly bool IsAvailable(int position) =>
-        IsAvailable(new PackedTail(Volatile.Read(ref TailOf(PackedPosition.Index(position, _size)))), position);
+        IsAvailable(SourceTail(position), position) || FindBehindPending(position);
 
     private readonly bool IsAvailable(PackedTail tail, int position) =>
         (tail.Flags & StateBits) == (PackedPosition.Wrap(position, _size) ? DescriptorFlags.Available : DescriptorFlags.Used);
@@ -261,6 +274,31 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         {
             _log.MarkDescriptors((ulong)_used[i].Index * PackedDescriptor.Size, PackedDescriptor.Size);
         }
+    }
+
+    private void SetPosition(int position)
+    {
+        _next = position;
+        _nextUsed = position;
+        _published = position;
+        _called = position;
+    }
+
+    private readonly string? TryFindStart(RingPlan plan, out int start)
+    {
+        if (!PackedPosition.TryDecode((ushort)plan.Base, _size, out start))
+        {
+            return $"the base 0x{plan.Base:x} is beyond a ring of {_size} descriptors";
+        }
+
+        if (PackedPosition.TryDecode((ushort)(plan.Base >> 16), _size, out int used)
+            && PackedPosition.Distance(used, start, _size) <= _size
+            && IsAvailable(used))
+        {
+            start = used;
+        }
+
+        return null;
     }
 
     private void Collect(ushort id, uint written, int slots)

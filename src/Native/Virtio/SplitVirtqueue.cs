@@ -34,6 +34,9 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private readonly bool _inOrder;
     private readonly RingLog _log;
     private TranslationCache _memory;
+    private ushort* _heads;
+    private SplitInflight? _inflight;
+    private ushort[]? _resubmitted;
 
     private ushort _nextAvailable;
     private ushort _availableSeen;
@@ -46,6 +49,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     {
         _descriptors = addresses.Descriptors;
         _available = (ushort*)addresses.Available;
+        _heads = _available + 2;
         _used = addresses.Used;
         _size = plan.Size;
         _mask = (ushort)(plan.Size - 1);
@@ -61,7 +65,8 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     /// <inheritdoc/>
     /// <remarks>
     /// The ring goes on from the used index that the driver sees, whatever the plan's base says: chains are returned in
-    /// the order taken, so all before it are done and all after it are not.
+    /// the order taken, so all before it are done and all after it are not. An in-flight region says the same of our own
+    /// chains, and more of those that another back-end took out of order.
     /// </remarks>
     public static string? TryAttach(RingPlan plan, GuestView view, out SplitVirtqueue ring)
     {
@@ -75,7 +80,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         ring = new SplitVirtqueue(addresses, plan, view);
         ushort used = Volatile.Read(ref ring.UsedIndex);
         ring.SetPosition(used);
-        return null;
+        return ring.TakeUpInflight(plan, view);
     }
 
     public string? TryReattach(RingPlan plan, GuestView view)
@@ -95,8 +100,13 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         moved.SetPosition(_published);
         moved._called = _called;
         moved._everCalled = _everCalled;
-        this = moved;
-        return null;
+        problem = moved.CarryInflightOn(in this, plan, view);
+        if (problem is null)
+        {
+            this = moved;
+        }
+
+        return problem;
     }
 
     public readonly uint Base => _published;
@@ -119,7 +129,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             return status;
         }
 
-        ushort head = _available[2 + (_nextAvailable & _mask)];
+        ushort head = _heads[_nextAvailable & _mask];
         if (head >= _size)
         {
             // Such a head cannot be returned, so the used index could never again stand for "all before are done".
@@ -150,6 +160,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         element[0] = chain.Id;
         element[1] = written;
         _nextUsed++;
+        _inflight?.Note(chain.Id);
     }
 
     public void UseUnwritten(ReadOnlySpan<Chain> chains)
@@ -163,6 +174,11 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         }
         else if (chains.Length > 0)
         {
+            for (int i = 0; _inflight is not null && i < chains.Length - 1; i++)
+            {
+                _inflight.Note(chains[i].Id);
+            }
+
             // The one element stands in the slot of the batch's first chain and names its last.
             Use(in chains[^1], 0);
             _nextUsed += (ushort)(chains.Length - 1);
@@ -181,10 +197,17 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
             MarkUsedElements();
         }
 
-        // Release: the used elements, and the frames they stand for, are visible before the index that covers them.
+        _inflight?.Announce();
+
+        // Release: the used elements, the frames they stand for, and their marks in the in-flight region are visible before the
+        // index that covers them.
         Volatile.Write(ref UsedIndex, _nextUsed);
         _published = _nextUsed;
         MarkWritten(UsedIndexOffset);
+        if (_inflight is not null)
+        {
+            SettleInflight();
+        }
     }
 
     public bool MustCall()
@@ -286,6 +309,11 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         if (pending == 0 || pending > free)
         {
             return false;
+        }
+
+        if (_resubmitted is not null)
+        {
+            CopyHeads(index);
         }
 
         _availableSeen = index;

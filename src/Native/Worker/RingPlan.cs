@@ -9,6 +9,9 @@ namespace Ringmaster.Native.Worker;
 /// </summary>
 public sealed record RingPlan
 {
+    /// <summary>The ring's number, by which it is known in the in-flight region.</summary>
+    public int Index { get; init; }
+
     /// <summary>Number of descriptors: 1 to 32768; a power of two for split rings.</summary>
     public required int Size { get; init; }
 

@@ -29,6 +29,12 @@ public sealed record ReplaceMemory(GuestMemory Memory) : WorkerCommand;
 /// <param name="Call">Signalled after a batch that may have marked something (SET_LOG_FD), or null. Leased like a ring's fds.</param>
 public sealed record SetLog(DirtyLog? Log, OwnedFd? Call = null) : WorkerCommand;
 
+/// <summary>
+/// Switches to another in-flight region, or to none. A ring that starts takes up what it finds in the region; one that runs writes
+/// there how it stands. The worker takes its own reference to the new region and releases the one to the old before it answers.
+/// </summary>
+public sealed record SetInflight(InflightRegion? Region) : WorkerCommand;
+
 /// <summary>Starts a ring that is stopped; looks at once for buffers already there.</summary>
 public sealed record StartRing(RingSide Side, RingPlan Plan) : WorkerCommand;
 

@@ -30,6 +30,11 @@ internal sealed partial class WorkerLoop
                 Done(command);
                 GiveUpBroken();
                 break;
+            case SetInflight set:
+                SwitchInflight(set.Region);
+                Done(command);
+                GiveUpBroken();
+                break;
             case StartRing start:
                 Start(start);
                 break;
@@ -102,6 +107,14 @@ internal sealed partial class WorkerLoop
         log?.Retain();
         DirtyLog? old = _view.Log;
         ChangeView(_view with { Log = log, LogCall = call });
+        old?.Release();
+    }
+
+    private void SwitchInflight(InflightRegion? region)
+    {
+        region?.Retain();
+        InflightRegion? old = _view.Inflight;
+        ChangeView(_view with { Inflight = region });
         old?.Release();
     }
 

@@ -95,6 +95,7 @@ internal sealed partial class WorkerLoop
         _io?.Dispose();
         _tapLease?.Dispose();
         _epoll.Dispose();
+        _view.Inflight?.Release();
         _view.Log?.Release();
         _view.Memory.Release();
         return bases;

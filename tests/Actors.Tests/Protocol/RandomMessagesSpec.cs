@@ -58,6 +58,9 @@ public sealed class RandomMessagesSpec
         Gen.Select(Number, Payload, Gen.Frequency((6, Gen.Const(0)), (6, Gen.Const(1)), (1, Gen.Int[2, 5])), Gen.Bool)
             .Select((number, payload, fds, needReply) => new Wire(number, payload, fds, needReply));
 
+    private static readonly Gen<byte[]> Inflight = Gen.Select(Small, Small, Gen.UShort[0, 6], Gen.UShort[0, 1100])
+        .Select((size, offset, queues, length) => new InflightPayload(size << 10, offset << 4, queues, length).ToBytes());
+
     private static readonly Gen<Wire> WellFormed =
         Gen.Frequency((4, OneOf(AboutRings)), (1, OneOf(RequestTable.Rows))).SelectMany(Fitting);
 
@@ -119,6 +122,7 @@ public sealed class RandomMessagesSpec
         SingleMemoryRegion.SizeInBytes => OneRegion,
         ConfigPayload.HeaderSize => Piece,
         LogPayload.SizeInBytes => Gen.Select(Small, Small, (size, offset) => new LogPayload(size, offset).ToBytes()),
+        InflightPayload.MinSizeInBytes => Inflight,
         _ => throw new ArgumentOutOfRangeException(nameof(size)),
     };
 
@@ -145,6 +149,7 @@ public sealed class RandomMessagesSpec
         MapMemory map => map.Regions.Select(region => region.File),
         AddRegion add => [add.File],
         MapLog log => [log.File],
+        MapInflight map => [map.File],
         _ => [],
     };
 

@@ -41,6 +41,7 @@ public sealed class RingLifeSpec
 
         var expected = new RingPlan
         {
+            Index = 2,
             Size = 128,
             DescriptorAddress = Addresses(2).Descriptor,
             DriverAddress = Addresses(2).Available,

@@ -35,10 +35,13 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
     internal GuestMemory Table { get; private set; } = GuestMemory.Empty;
 
     /// <summary>What rings are attached with.</summary>
-    internal GuestView View => new(Table, Log);
+    internal GuestView View => new(Table, Log, Inflight: Inflight);
 
     /// <summary>Where writes are to be marked, if anywhere. Belongs to the test.</summary>
     internal DirtyLog? Log { get; set; }
+
+    /// <summary>Where rings note what they return, if anywhere. Belongs to the test.</summary>
+    internal InflightRegion? Inflight { get; set; }
 
     /// <summary>Where a guest address lies; the bytes from there to the region's end may be touched.</summary>
     internal byte* At(ulong guest)

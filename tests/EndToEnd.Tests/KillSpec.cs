@@ -1,0 +1,183 @@
+using System.Net.Sockets;
+using Ringmaster.EndToEnd.Tests.Support;
+using Ringmaster.Native.Driver;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
+
+namespace Ringmaster.EndToEnd.Tests;
+
+/// <summary>
+/// The back-end is killed in the middle of traffic both ways and started again; the front-end, which has kept its memory, its
+/// rings and the in-flight buffer, connects to the next one. The driver accounts for every chain.
+/// </summary>
+public sealed class KillSpec : IAsyncLifetime
+{
+    private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
+    private const VirtioFeatures InOrder = VirtioFeatures.InOrder;
+    private const int Kills = 3;
+    private const int Burst = 16;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+
+    private TestNamespace? _network;
+    private RingmasterProcess? _backend;
+    private long _moved;
+    private int _sent;
+    private int _lastAtHost = -1;
+    private int _lastAtGuest = -1;
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        if (_backend is not null)
+        {
+            await _backend.DisposeAsync();
+        }
+
+        if (_network is not null)
+        {
+            await _network.DisposeAsync();
+        }
+    }
+
+    /// <summary>
+    /// What SET_VRING_BASE says is what some front-ends send: the position after the last chain published. A split ring without
+    /// INFLIGHT_SHMFD goes on from used.idx all the same, any ring with it from what the buffer tells.
+    /// </summary>
+    [SkippableTheory]
+    [InlineData(VirtioFeatures.None, 256, true)]
+    [InlineData(VirtioFeatures.None, 256, false)]
+    [InlineData(InOrder, 128, true)]
+    [InlineData(Packed, 256, true)]
+    [InlineData(Packed | InOrder, 100, true)]
+    public async Task No_chain_is_lost_and_none_comes_back_twice(VirtioFeatures format, int size, bool inflight)
+    {
+        Require.Root();
+        Backends.SkipForDpdk("the restart is RingmasterProcess's");
+        _network = await TestNamespace.CreateAsync();
+        _backend = await RingmasterProcess.StartAsync(_network, new BackendOptions());
+        VirtioNetOptions options = Options(format, size, inflight);
+        using VirtioNetDriver driver = VirtioNetDriver.Start(FrontendClient.Connect(_backend.Socket, Timeout), options);
+        Assert.Equal(inflight, driver.Client.ProtocolFeatures.HasFlag(ProtocolFeatures.InflightShmfd));
+        Assert.Equal(format, driver.Features & (Packed | InOrder));
+
+        var random = new Random(size);
+        for (int kill = 0; kill < Kills; kill++)
+        {
+            await RunUntilKilledAsync(driver, Volatile.Read(ref _moved) + random.Next(2000, 20_000));
+            await _backend.RestartAsync();
+            driver.Reconnect(FrontendClient.Connect(_backend.Socket, Timeout), fromPublished: true);
+        }
+
+        EveryChainComesBack(driver.Pairs[0], size);
+        driver.StopRings();
+        Assert.Equal((0, size), (driver.Pairs[0].Tx.Outstanding, driver.Pairs[0].Rx.Outstanding));
+    }
+
+    private static VirtioNetOptions Options(VirtioFeatures format, int size, bool inflight)
+    {
+        VirtioNetOptions options = new()
+        {
+            QueueSize = size,
+            Features = VirtioNetOptions.ModernFeatures | format,
+            Polling = true,
+            TransmitBufferSize = 2048,
+        };
+        return inflight
+            ? options with { ProtocolFeatures = options.ProtocolFeatures | ProtocolFeatures.InflightShmfd }
+            : options;
+    }
+
+    /// <summary>Frames both ways; the process is killed by another thread once so many have been moved.</summary>
+    private async Task RunUntilKilledAsync(VirtioNetDriver driver, long moved)
+    {
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        Task killed = Task.Run(() =>
+        {
+            Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _moved) >= moved, Timeout), "too few frames were moved");
+            return _backend.Process.KillAsync();
+        });
+        _lastAtHost = -1;
+        try
+        {
+            while (!killed.IsCompleted)
+            {
+                Move(driver.Pairs[0], host);
+            }
+        }
+        catch (SocketException) when (killed.Wait(Timeout))
+        {
+            // The interface has gone with the process.
+        }
+
+        await killed;
+    }
+
+    private void Move(NetQueuePair pair, PacketSocket host)
+    {
+        for (int i = 0; i < Burst; i++)
+        {
+            host.Send(TestFrame.Build(_sent, TestFrame.MinimumSize));
+            pair.TrySend(TestFrame.Build(_sent, TestFrame.MinimumSize));
+            _sent++;
+        }
+
+        pair.FlushTx();
+        pair.Reclaim();
+        ReceiveInGuest(pair);
+        while (host.Receive(TimeSpan.Zero) is { } frame)
+        {
+            CheckAtHost(frame);
+        }
+    }
+
+    /// <summary>A chain that came back twice would bring its frame twice, or one that was never written.</summary>
+    private void ReceiveInGuest(NetQueuePair pair)
+    {
+        while (pair.TryReceive(out _, out ReadOnlySpan<byte> frame))
+        {
+            if (TestFrame.NumberOf(frame) is { } number)
+            {
+                Assert.True(number > _lastAtGuest, $"frame {number} came after frame {_lastAtGuest}");
+                Assert.True(frame.SequenceEqual(TestFrame.Build(number, TestFrame.MinimumSize)));
+                _lastAtGuest = number;
+                Interlocked.Increment(ref _moved);
+            }
+        }
+
+        pair.FlushRx();
+    }
+
+    /// <summary>Frames whose chains were not returned are sent once more by the next back-end, but never by the same.</summary>
+    private void CheckAtHost(byte[] frame)
+    {
+        if (TestFrame.NumberOf(frame) is { } number)
+        {
+            Assert.True(number > _lastAtHost, $"frame {number} came after frame {_lastAtHost}");
+            Assert.Equal(TestFrame.Build(number, TestFrame.MinimumSize), frame);
+            _lastAtHost = number;
+            Interlocked.Increment(ref _moved);
+        }
+    }
+
+    /// <summary>More frames than there are chains, with every transmit chain back after each window.</summary>
+    private void EveryChainComesBack(NetQueuePair pair, int size)
+    {
+        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        _lastAtHost = -1;
+        int first = _sent;
+        while (_sent < first + (3 * size) + Burst)
+        {
+            Move(pair, host);
+            DateTime deadline = DateTime.UtcNow + Timeout;
+            while (pair.Tx.Outstanding > 0 || _lastAtGuest < _sent - 1)
+            {
+                pair.Reclaim();
+                ReceiveInGuest(pair);
+                Assert.True(
+                    DateTime.UtcNow < deadline,
+                    $"{pair.Tx.Outstanding} transmit chains are out; frame {_lastAtGuest} of {_sent - 1} came last to the guest");
+            }
+        }
+    }
+}
