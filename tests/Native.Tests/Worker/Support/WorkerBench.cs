@@ -1,12 +1,16 @@
 using System.Collections.Concurrent;
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tap;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Tests.Worker.Support;
 
-/// <summary>A real worker between a real driver's rings and a <see cref="FakeTap"/>, without actors or a socket.</summary>
+/// <summary>
+/// A real worker between a real driver's rings and a <see cref="FakeTap"/>, or a real one where it is given, without actors
+/// or a socket.
+/// </summary>
 internal sealed class WorkerBench : IDisposable
 {
     internal static readonly VirtioFeatures Modern =
@@ -16,10 +20,11 @@ internal sealed class WorkerBench : IDisposable
     private readonly BlockingCollection<WorkerReport> _reports = [];
     private readonly VirtioFeatures _features;
     private readonly IoEngine _engine;
+    private readonly TapQueue _queue;
     private long _generation;
     private GuestMemory _memory;
 
-    internal WorkerBench(IoEngine engine, VirtioFeatures features, VirtioNetOptions? options = null)
+    internal WorkerBench(IoEngine engine, VirtioFeatures features, VirtioNetOptions? options = null, TapQueue? tap = null)
     {
         _engine = engine;
         _features = features;
@@ -28,6 +33,7 @@ internal sealed class WorkerBench : IDisposable
         Ram = new GuestRam(options.Ram ?? new GuestRamOptions { Pieces = [new RamPiece(0, layout.RamFor(options))] });
         Guest = new NetQueuePair(0, Ram, options, layout);
         Tap = new FakeTap(layout.HeaderSize);
+        _queue = tap ?? Tap.Queue;
         _memory = GuestMemory.Map([.. Ram.Regions.Select((region, i) => (region, Ram.FileOf(i)))]);
         Worker = StartWorker();
     }
@@ -148,7 +154,7 @@ internal sealed class WorkerBench : IDisposable
 
     private QueuePairWorker StartWorker()
     {
-        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, TimeSpan.Zero, Tap.Queue, Counters);
+        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, TimeSpan.Zero, _queue, Counters);
         Worker = QueuePairWorker.Start(plan, _reports.Add);
         Do(new ReplaceMemory(_memory));
         return Worker;
