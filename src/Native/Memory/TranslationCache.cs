@@ -34,14 +34,13 @@ internal unsafe struct TranslationCache
         return TryOthers(guestAddress, length, out host, out available);
     }
 
-    /// <summary>Has the CPU fetch the beginning of a buffer, if it lies in the region of the last hit. Only a hint.</summary>
+    /// <summary>Has the CPU fetch memory, if it lies in the region of the last hit. Only a hint.</summary>
     internal readonly void Prefetch(ulong guestAddress, uint length)
     {
-        const uint most = 2048; // further on the CPU has seen the pattern and fetches by itself
         ulong offset = guestAddress - _last.Start;
         if (offset < _last.Size)
         {
-            CpuCache.Prefetch(_last.Host + offset, Math.Min(length, most));
+            CpuCache.Prefetch(_last.Host + offset, length);
         }
     }
 

@@ -35,7 +35,8 @@ internal interface IVirtqueue<TSelf>
     /// A hint: it acts on nothing that it reads, and a chain that it cannot follow is left out.
     /// </summary>
     /// <param name="chains">How many to look at, at most.</param>
-    void Prefetch(int chains);
+    /// <param name="longest">Longer buffers are left out: they would be pushed out of the cache again before their turn.</param>
+    void Prefetch(int chains, uint longest);
 
     /// <summary>Makes the last <paramref name="slots"/> ring slots popped available again, as if never looked at.</summary>
     void Rewind(int slots);

@@ -68,13 +68,17 @@ internal unsafe partial struct PackedVirtqueue
         return true;
     }
 
-    public void Prefetch(int chains)
+    public void Prefetch(int chains, uint longest)
     {
         int position = _next;
         for (int i = 0; i < chains && IsAvailable(position); i++)
         {
             PackedDescriptor descriptor = _descriptors[PackedPosition.Index(position, _size)];
-            _memory.Prefetch(descriptor.Address, descriptor.Tail.Length);
+            if (descriptor.Tail.Length <= longest)
+            {
+                _memory.Prefetch(descriptor.Address, descriptor.Tail.Length);
+            }
+
             position = PackedPosition.Advance(position, 1, _size);
         }
     }

@@ -73,7 +73,7 @@ internal unsafe partial struct SplitVirtqueue
         return false;
     }
 
-    public void Prefetch(int chains)
+    public void Prefetch(int chains, uint longest)
     {
         int ready = Math.Min(chains, (ushort)(Volatile.Read(ref AvailableIndex) - _nextAvailable));
         for (int i = 0; i < ready; i++)
@@ -82,7 +82,10 @@ internal unsafe partial struct SplitVirtqueue
             if (index < _size)
             {
                 SplitDescriptor descriptor = _descriptors[index];
-                _memory.Prefetch(descriptor.Address, descriptor.Length);
+                if (descriptor.Length <= longest)
+                {
+                    _memory.Prefetch(descriptor.Address, descriptor.Length);
+                }
             }
         }
     }

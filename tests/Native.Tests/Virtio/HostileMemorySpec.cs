@@ -118,7 +118,7 @@ public sealed unsafe class HostileMemorySpec
     {
         DeviceSide device = bench.Device;
         device.Space.Truncate(0);
-        device.Prefetch(Batch);
+        device.Prefetch(Batch, 2048);
         List<Chain> popped = [];
         PopStatus status = PopStatus.Popped;
         while (popped.Count < Batch && device.Space.HasRoom)

@@ -30,7 +30,7 @@ internal abstract class DeviceSide : IDisposable
 
     internal abstract PopStatus TryPop(bool deviceWrites, out Chain chain);
 
-    internal abstract void Prefetch(int chains);
+    internal abstract void Prefetch(int chains, uint longest);
 
     internal abstract void Rewind(int slots);
 
@@ -86,7 +86,7 @@ internal sealed class DeviceSide<TRing> : DeviceSide
 
     internal override PopStatus TryPop(bool deviceWrites, out Chain chain) => _ring.TryPop(Space, deviceWrites, out chain);
 
-    internal override void Prefetch(int chains) => _ring.Prefetch(chains);
+    internal override void Prefetch(int chains, uint longest) => _ring.Prefetch(chains, longest);
 
     internal override void Rewind(int slots) => _ring.Rewind(slots);
 

@@ -203,7 +203,7 @@ internal sealed class RingModel
     /// <summary>Pops what the model says is there, and compares; at most as many as one batch has room for.</summary>
     private void Pop(RingBench bench, List<Chain> popped, int count)
     {
-        bench.Device.Prefetch(count);
+        bench.Device.Prefetch(count, 256);
         foreach (ModelChain expected in _available.Skip(popped.Count).Take(count).TakeWhile(_ => bench.Device.Space.HasRoom))
         {
             Assert.True(bench.Device.HasWork);
