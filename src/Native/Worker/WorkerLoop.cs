@@ -10,7 +10,7 @@ namespace Ringmaster.Native.Worker;
 /// <list type="bullet">
 /// <item>Busy: a transmit batch, a receive batch, commands if any, again. No system call but those that move frames; now
 /// and then a glance at epoll, so that neither direction can starve the other.</item>
-/// <item>Nothing to do: poll the rings for the plan's busy-poll time, if any.</item>
+/// <item>Nothing to do: poll the rings for as long as the <see cref="PollWindow"/> says, if at all.</item>
 /// <item>Then ask for the kicks that are needed, look once more, and sleep in epoll: kicks, the TAP's edges, the mailbox,
 /// registered fds.</item>
 /// </list>
@@ -21,6 +21,7 @@ internal sealed partial class WorkerLoop
     private const int MaxEvents = 16;
     private const int RoundsBetweenGlances = 16;
     private const int Forever = -1;
+    private static readonly TimeSpan FirstPollWindow = TimeSpan.FromMicroseconds(10);
 
     private readonly WorkerPlan _plan;
     private readonly Mailbox _mailbox;
@@ -31,7 +32,7 @@ internal sealed partial class WorkerLoop
     private readonly RingSlot _rx;
     private readonly RingSlot _tx;
     private readonly WatchedFds _watched;
-    private readonly long _busyPoll;
+    private readonly PollWindow _poll;
     private FdLease? _tapLease;
     private TapIo? _io;
     private PumpFactory? _factory;
@@ -46,7 +47,7 @@ internal sealed partial class WorkerLoop
         _rx = new RingSlot(RingSide.Rx, WorkerToken.RxKick, _epoll);
         _tx = new RingSlot(RingSide.Tx, WorkerToken.TxKick, _epoll);
         _watched = new WatchedFds(_epoll);
-        _busyPoll = (long)(plan.BusyPoll.TotalSeconds * Stopwatch.Frequency);
+        _poll = new PollWindow(TicksOf(plan.BusyPoll), Math.Min(TicksOf(FirstPollWindow), TicksOf(plan.BusyPoll)));
         _view.Memory.Retain();
     }
 
@@ -55,7 +56,6 @@ internal sealed partial class WorkerLoop
     {
         Acquire();
         int rounds = 0;
-        long idleSince = 0;
         while (!_exit)
         {
             bool progress = RunPump(_tx) | RunPump(_rx);
@@ -67,7 +67,7 @@ internal sealed partial class WorkerLoop
 
             if (progress)
             {
-                idleSince = 0;
+                _poll.Busy();
                 if (++rounds >= RoundsBetweenGlances)
                 {
                     rounds = 0;
@@ -78,9 +78,8 @@ internal sealed partial class WorkerLoop
             }
 
             rounds = 0;
-            if (!KeepPolling(ref idleSince))
+            if (!KeepPolling())
             {
-                idleSince = 0;
                 Sleep();
             }
         }
@@ -100,6 +99,8 @@ internal sealed partial class WorkerLoop
         _view.Memory.Release();
         return bases;
     }
+
+    private static long TicksOf(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
     private void Acquire()
     {
@@ -135,18 +136,16 @@ internal sealed partial class WorkerLoop
     }
 
     /// <summary>True while the rings are to be looked at again without sleeping.</summary>
-    private bool KeepPolling(ref long idleSince)
+    private bool KeepPolling()
     {
         bool mustPoll = _rx.Polled || _tx.Polled;
-        if (!mustPoll && _busyPoll == 0)
+        if (!mustPoll && !_poll.On)
         {
             return false;
         }
 
         Dispatch(timeoutMilliseconds: 0);
-        long now = Stopwatch.GetTimestamp();
-        idleSince = idleSince == 0 ? now : idleSince;
-        return mustPoll || now - idleSince < _busyPoll;
+        return _poll.Continues(Stopwatch.GetTimestamp()) || mustPoll;
     }
 
     private void Sleep()
@@ -157,6 +156,10 @@ internal sealed partial class WorkerLoop
         {
             _plan.Counters.Add(WorkerCounter.Sleeps, 1);
             Dispatch(_rx.Pump?.SleepLimit ?? Forever);
+            if (_poll.On)
+            {
+                _poll.Woke(Stopwatch.GetTimestamp());
+            }
         }
 
         _tx.Pump?.Awake();
