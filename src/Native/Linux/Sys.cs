@@ -8,7 +8,7 @@ namespace Ringmaster.Native.Linux;
 /// </summary>
 /// <remarks>
 /// Tmds.LibC has no readv, writev, gettid or prctl, and its sendmsg helpers get CMSG_LEN wrong on 64-bit; those are declared
-/// here and in <c>FdPassing</c>. Everything that may be called per frame is blittable, so the stub is a plain call.
+/// here, in <c>FrameCalls</c> and in <c>FdPassing</c>. Everything is blittable, so the stub is a plain call.
 /// </remarks>
 internal static unsafe partial class Sys
 {
@@ -68,28 +68,6 @@ internal static unsafe partial class Sys
         return result;
     }
 
-    internal static IoResult ReadVector(int fd, IoVec* vectors, int count)
-    {
-        IoResult result;
-        do
-        {
-            result = Result(readv(fd, vectors, count));
-        }
-        while (result.Error == Errno.EINTR);
-        return result;
-    }
-
-    internal static IoResult WriteVector(int fd, IoVec* vectors, int count)
-    {
-        IoResult result;
-        do
-        {
-            result = Result(writev(fd, vectors, count));
-        }
-        while (result.Error == Errno.EINTR);
-        return result;
-    }
-
     /// <summary>Turns a -1 into the negated errno. Must follow the call directly.</summary>
     internal static IoResult Result(nint returned) => returned >= 0 ? new IoResult(returned) : new IoResult(-Marshal.GetLastPInvokeError());
 
@@ -104,12 +82,6 @@ internal static unsafe partial class Sys
 
     [LibraryImport(C, SetLastError = true)]
     private static partial nint write(int fd, void* buffer, nuint length);
-
-    [LibraryImport(C, SetLastError = true)]
-    private static partial nint readv(int fd, IoVec* vectors, int count);
-
-    [LibraryImport(C, SetLastError = true)]
-    private static partial nint writev(int fd, IoVec* vectors, int count);
 }
 
 /// <summary>C's <c>struct iovec</c>: 16 bytes on 64-bit, base at 0, length at 8.</summary>

@@ -41,9 +41,7 @@ internal sealed unsafe class SyscallTapIo : TapIo
         for (int i = 0; i < count; i++)
         {
             ref FrameIo frame = ref frames[i];
-            IoResult result = frame.Count == 1
-                ? Sys.Write(fd, frame.Vectors->Base, frame.Vectors->Length)
-                : Sys.WriteVector(fd, frame.Vectors, frame.Count);
+            IoResult result = FrameCalls.Write(fd, frame.Vectors, frame.Count);
             frame.Result = (int)result.Count;
             if (result.WouldBlock)
             {
@@ -59,7 +57,7 @@ internal sealed unsafe class SyscallTapIo : TapIo
         for (int i = 0; i < count; i++)
         {
             ref FrameIo frame = ref frames[i];
-            IoResult result = Sys.ReadVector(fd, frame.Vectors, frame.Count);
+            IoResult result = FrameCalls.Read(fd, frame.Vectors, frame.Count);
             frame.Result = (int)result.Count;
             if (!result.Ok || frame.Result > frame.Limit)
             {
