@@ -75,8 +75,14 @@ internal static class DeviceRequests
             return Outcome.Refused($"{surplus} (0x{(ulong)surplus:x}) was not offered");
         }
 
-        return features.HasFlag(ProtocolFeatures.InbandNotifications) && !features.HasFlag(InbandNeeds)
-            ? Outcome.Refused($"{ProtocolFeatures.InbandNotifications} needs {InbandNeeds} beside it")
+        if (features.HasFlag(ProtocolFeatures.InbandNotifications) && !features.HasFlag(InbandNeeds))
+        {
+            return Outcome.Refused($"{ProtocolFeatures.InbandNotifications} needs {InbandNeeds} beside it");
+        }
+
+        ProtocolFeatures change = features ^ state.ProtocolFeatures;
+        return change.HasFlag(ProtocolFeatures.GpaAddresses) && !state.Regions.IsEmpty
+            ? Outcome.Refused("what addresses mean cannot change while there is memory")
             : Outcome.Done(state with { ProtocolFeatures = features });
     }
 

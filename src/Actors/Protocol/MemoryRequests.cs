@@ -23,6 +23,7 @@ internal static class MemoryRequests
             return Outcome.Refused($"{regions.Length} regions need {regions.Length} fds, not {message.FdCount}");
         }
 
+        regions = [.. regions.Select(region => Understood(state, region))];
         ImmutableArray<(MemoryRegionLayout, OwnedFd)> files = [.. regions.Select((region, i) => (region, message.TakeFd(i)))];
         SessionState next = state with { Regions = [.. regions], RepeatedRegions = state.RepeatedRegions.Clear() };
         return Outcome.Done(next, new MapMemory(files));
@@ -37,7 +38,7 @@ internal static class MemoryRequests
     /// </summary>
     internal static Outcome Add(SessionState state, VhostUserMessage message)
     {
-        MemoryRegionLayout region = ReadRegion(message);
+        MemoryRegionLayout region = ReadRegion(state, message);
         if (state.Regions.Contains(region))
         {
             return Outcome.Done(Repeat(state, region, +1));
@@ -54,7 +55,7 @@ internal static class MemoryRequests
     /// </summary>
     internal static Outcome Remove(SessionState state, VhostUserMessage message)
     {
-        MemoryRegionLayout region = ReadRegion(message);
+        MemoryRegionLayout region = ReadRegion(state, message);
         foreach (MemoryRegionLayout known in state.Regions)
         {
             if (known with { MmapOffset = region.MmapOffset } == region)
@@ -82,9 +83,18 @@ internal static class MemoryRequests
         };
     }
 
-    private static MemoryRegionLayout ReadRegion(VhostUserMessage message)
+    private static MemoryRegionLayout ReadRegion(SessionState state, VhostUserMessage message)
     {
         bool whole = SingleMemoryRegion.TryRead(message.Payload.Span, out SingleMemoryRegion payload);
-        return whole ? payload.Region : throw new InvalidOperationException($"the row of {message} lets a wrong size pass");
+        return whole
+            ? Understood(state, payload.Region)
+            : throw new InvalidOperationException($"the row of {message} lets a wrong size pass");
     }
+
+    /// <summary>
+    /// With GPA_ADDRESSES the front-end's own addresses are nowhere said: where a user address stands, a guest address is meant.
+    /// What it wrote as the region's user address does not matter (QEMU: the guest address once more).
+    /// </summary>
+    private static MemoryRegionLayout Understood(SessionState state, MemoryRegionLayout region) =>
+        state.Has(ProtocolFeatures.GpaAddresses) ? region with { UserAddress = region.GuestAddress } : region;
 }

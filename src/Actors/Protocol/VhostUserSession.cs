@@ -33,7 +33,7 @@ public static class VhostUserSession
         ProtocolFeatures.Mq | ProtocolFeatures.LogShmfd | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
         | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd
-        | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd;
+        | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd | ProtocolFeatures.GpaAddresses;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;

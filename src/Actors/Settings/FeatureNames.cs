@@ -64,6 +64,7 @@ public static class FeatureNames
         ProtocolFeatures.InbandNotifications,
         ProtocolFeatures.ConfigureMemSlots,
         ProtocolFeatures.Status,
+        ProtocolFeatures.GpaAddresses,
     ];
 
     /// <summary>The names of all bits that are set, with a blank between them; an unknown bit by its number.</summary>

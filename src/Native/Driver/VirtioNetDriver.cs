@@ -279,9 +279,11 @@ public sealed class VirtioNetDriver : IDisposable
         Client.SetVringKick(index, kick.Fd);
     }
 
-    /// <summary>A ring's addresses as SET_VRING_ADDR wants them.</summary>
-    public RingAddresses UserAddresses(DriverRing ring) => new(
-        Ram.ToUser(ring.Addresses.Descriptors),
-        Ram.ToUser(ring.Addresses.Driver),
-        Ram.ToUser(ring.Addresses.Device));
+    /// <summary>A ring's addresses as SET_VRING_ADDR wants them: the front-end's own, or with GPA_ADDRESSES the guest's.</summary>
+    public RingAddresses UserAddresses(DriverRing ring) => Client.ProtocolFeatures.HasFlag(ProtocolFeatures.GpaAddresses)
+        ? ring.Addresses
+        : new(
+            Ram.ToUser(ring.Addresses.Descriptors),
+            Ram.ToUser(ring.Addresses.Driver),
+            Ram.ToUser(ring.Addresses.Device));
 }

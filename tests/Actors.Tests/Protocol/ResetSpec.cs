@@ -1,4 +1,3 @@
-using Ringmaster.Actors.Protocol;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
@@ -51,7 +50,7 @@ public sealed class ResetSpec
         Assert.Equal(VirtioFeatures.None, session.State.Features);
         Assert.Equal([call], session.State.Fds);
         Assert.Equal(Region, Assert.Single(session.State.Regions));
-        Assert.Equal(VhostUserSession.SupportedProtocolFeatures, session.State.ProtocolFeatures);
+        Assert.Equal(EveryProtocolFeature, session.State.ProtocolFeatures);
         Assert.Equal(0ul, session.Get(RequestCode.GetStatus));
     }
 

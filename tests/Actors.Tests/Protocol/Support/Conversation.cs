@@ -16,6 +16,10 @@ internal sealed class Conversation
     internal const VirtioFeatures Everything =
         VhostUserSession.SupportedFeatures & ~(VirtioFeatures.RingPacked | VirtioFeatures.LogAll);
 
+    /// <summary>What a front-end acknowledges here: all, with addresses of its own.</summary>
+    internal const ProtocolFeatures EveryProtocolFeature =
+        VhostUserSession.SupportedProtocolFeatures & ~ProtocolFeatures.GpaAddresses;
+
     internal const int MaxQueueSize = 1024;
     internal const ulong UserAddress = 0x7f00_0000_0000;
     internal const ulong RegionSize = 0x10_0000;
@@ -39,13 +43,14 @@ internal sealed class Conversation
 
     internal SessionStep Last { get; private set; } = null!;
 
-    /// <summary>Everything is negotiated as by QEMU: all protocol features, then all device features.</summary>
+    /// <summary>Everything is negotiated as by QEMU before 11.1: all protocol features but GPA_ADDRESSES, then all device features.</summary>
     internal static Conversation Negotiated() => Negotiated(Profile);
 
     internal static Conversation Negotiated(DeviceProfile profile, VirtioFeatures acknowledged = Everything)
     {
         var conversation = new Conversation(profile);
-        conversation.Send(RequestCode.SetProtocolFeatures, U64((ulong)conversation.State.Profile.OfferedProtocolFeatures));
+        ProtocolFeatures offered = conversation.State.Profile.OfferedProtocolFeatures;
+        conversation.Send(RequestCode.SetProtocolFeatures, U64((ulong)(offered & EveryProtocolFeature)));
         conversation.Send(RequestCode.SetOwner);
         conversation.Send(RequestCode.SetFeatures, U64((ulong)(conversation.State.Profile.OfferedFeatures & acknowledged)));
         return conversation;
