@@ -10,7 +10,7 @@ namespace Ringmaster.Bench.Compare;
 /// </summary>
 internal sealed class Guard(CancellationToken cancellation)
 {
-    /// <summary>So much of the bare loop's speed there must be. Far below what there is, so that only what is gross fails.</summary>
+    /// <summary>So much of the bare loop's speed there must be: far below what there is, so that only the gross fails.</summary>
     private const double Limit = 0.6;
 
     private static readonly Durations Times = new(TimeSpan.FromSeconds(2.5), TimeSpan.FromSeconds(1));

@@ -8,13 +8,17 @@ namespace Ringmaster.Bench.Compare.Contenders;
 /// <param name="Program">The program, and what comes before the loop's own arguments.</param>
 internal sealed record Ceiling(string Name, string Engine, IReadOnlyList<string> Program)
 {
+    private const string CName = "C loop";
     private static readonly TimeSpan CompilerTimeout = TimeSpan.FromSeconds(30);
 
     /// <summary>The loop of <see cref="BareLoop"/>: this program once more.</summary>
     internal static Ceiling CSharp(string engine) => new(NameOf(engine), engine, [Environment.ProcessPath!, BareLoop.Command]);
 
     /// <summary>The loop of bare.c.</summary>
-    internal static Ceiling C(string engine, string program) => new($"C loop {engine}", engine, [program]);
+    internal static Ceiling C(string engine, string program) => new($"{CName} {engine}", engine, [program]);
+
+    /// <summary>The C loop stands beside the C# one to show that they are equal; it is no contender.</summary>
+    internal static bool IsC(string name) => name.StartsWith(CName, StringComparison.Ordinal);
 
     internal static string NameOf(string engine) => $"bare loop {engine}";
 

@@ -2,7 +2,7 @@ namespace Ringmaster.Bench.Compare.Contenders;
 
 /// <summary>A back-end under comparison.</summary>
 /// <param name="Name">As it stands in tables.</param>
-/// <param name="StartAsync">Starts it with the TAP's address, pinned to <see cref="Cpus.Backend"/>, in a namespace of its own.</param>
+/// <param name="StartAsync">Starts it in a namespace of its own, on <see cref="Cpus.Backend"/>.</param>
 internal sealed record Contender(string Name, Func<TestNamespace, Task<IBackend>> StartAsync)
 {
     internal const string IoUring = "io-uring";

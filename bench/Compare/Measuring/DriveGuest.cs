@@ -27,7 +27,8 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
 
     internal async Task<Sample> MeasureAsync(Workload workload, Sample empty, int pairs, CancellationToken cancellation)
     {
-        string[] direction = workload.Direction == Direction.GuestToTap ? ["--mode", "tx"] : ["--mode", "rx", "--inject", backend.Tap];
+        bool sends = workload.Direction == Direction.GuestToTap;
+        string[] direction = sends ? ["--mode", "tx"] : ["--mode", "rx", "--inject", backend.Tap];
         string[] gso = workload.Gso ? ["--gso"] : [];
         string[] poll = Polls ? ["--poll"] : [];
         await using ManagedProcess drive = Start(
@@ -39,7 +40,7 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
         await Task.Delay(durations.Window, cancellation);
         Sample sample = Meter.Between(first, Read(), empty, workload.Direction);
         using JsonDocument result = await ResultAsync(drive);
-        return workload.Direction == Direction.GuestToTap ? sample : Delivered(sample, result.RootElement);
+        return sends ? sample : Delivered(sample, result.RootElement);
     }
 
     /// <summary>Round trips of one frame at a time, through the TAP to the host's ICMP. The guest polls.</summary>
@@ -52,7 +53,11 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
                 "--to", Contender.HostAddress, "--from", Contender.GuestAddress,
             ]);
         using JsonDocument result = await ResultAsync(drive);
-        JsonElement times = result.RootElement.GetProperty("roundTripMicroseconds");
+        if (!result.RootElement.TryGetProperty("roundTripMicroseconds", out JsonElement times))
+        {
+            throw new InvalidOperationException($"No echo came back through {backend.Tap}:\n{drive.Output}");
+        }
+
         return empty with
         {
             FramesPerSecond = result.RootElement.GetProperty("framesPerSecond").GetDouble(),

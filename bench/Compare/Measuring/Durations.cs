@@ -5,7 +5,7 @@ namespace Ringmaster.Bench.Compare.Measuring;
 /// <param name="Window">What is measured.</param>
 internal sealed record Durations(TimeSpan WarmUp, TimeSpan Window)
 {
-    internal static Durations Full { get; } = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+    internal static Durations Full { get; } = new(TimeSpan.FromSeconds(0.8), TimeSpan.FromSeconds(0.8));
 
     /// <summary>A bare loop has nothing to compile.</summary>
     internal TimeSpan BareWarmUp => WarmUp / 4;

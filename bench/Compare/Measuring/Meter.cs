@@ -52,7 +52,7 @@ internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap
     private static InterfaceCounters Counters(TestNamespace network, string tap) =>
         network.CountersOf(tap) ?? throw new InvalidOperationException($"The interface {tap} is gone.");
 
-    /// <summary>What the back-end wrote into the TAP the kernel has received; what the back-end read, the kernel has sent.</summary>
+    /// <summary>What the back-end wrote into the TAP, the kernel has received; what it read, the kernel has sent.</summary>
     private static long Frames(InterfaceCounters tap, Direction direction) =>
         direction == Direction.GuestToTap ? tap.ReceivedFrames : tap.SentFrames;
 }

@@ -16,7 +16,7 @@ internal sealed record Sample(int Round, string Driver, string Work, string Cont
     /// <summary>Share of a CPU that the process took: 1 = one CPU all the time.</summary>
     public double CpuShare { get; init; }
 
-    /// <summary>Of the frames that the generator sent, those that did not reach the guest, percent; null where none can be.</summary>
+    /// <summary>Frames of the generator that did not reach the guest, percent; null where there is no generator.</summary>
     public double? LossPercent { get; init; }
 
     /// <summary>Round trips, microseconds; null where none were timed.</summary>

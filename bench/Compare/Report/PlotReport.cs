@@ -18,7 +18,9 @@ internal sealed class PlotReport
     private const double TitleHeight = 74;
     private const double PanelHeight = 150;
     private const double EchoHeight = 210;
-    private const double FooterHeight = 26;
+    private const double FooterHeight = 34;
+    private const double LabelWidth = 175;
+    private const double LabelGap = 8;
     private const double Left = 24;
     private const double DotSize = 5;
     private const double Normal = 400;
@@ -79,7 +81,7 @@ internal sealed class PlotReport
             Normal);
         Write(
             canvas,
-            TitleHeight + (3 * PanelHeight) + EchoHeight,
+            TitleHeight + (3 * PanelHeight) + EchoHeight + 8,
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"{machine.Date}, {machine.Cpu}, {machine.Cores} cores, Linux {machine.Kernel}, {machine.Runtime}, "
@@ -106,9 +108,9 @@ internal sealed class PlotReport
         string driver = work.Gso || toGuest ? DriveGuest.DriverName : TestpmdGuest.DriverName;
         string bare = Ceiling.NameOf(Contender.IoUring);
         string size = work.Gso ? "64 KiB GSO" : $"{work.FrameSize} B";
-        string[] contenders = [.. _results.Contenders(driver, work.Id).Where(name => name != bare)];
+        string[] contenders = [.. _results.Contenders(driver, work.Id).Where(name => name != bare && !Ceiling.IsC(name))];
         PlotModel model = Panel($"{(toGuest ? "TAP to guest" : "Guest to TAP")}, {size}", contenders);
-        model.Axes.Add(ValueAxis(0, 1.15, value => value.ToString("0.0#", CultureInfo.InvariantCulture), step: 0.25));
+        model.Axes.Add(ValueAxis(0, 1.25, value => value.ToString("0.0#", CultureInfo.InvariantCulture), step: 0.25));
         model.Annotations.Add(new LineAnnotation
         {
             Type = LineAnnotationType.Vertical,
@@ -161,7 +163,7 @@ internal sealed class PlotReport
             DefaultFont = Font,
             TextColor = Ink,
             PlotAreaBorderThickness = new OxyThickness(0),
-            PlotMargins = new OxyThickness(165, double.NaN, 20, double.NaN),
+            PlotMargins = new OxyThickness(LabelWidth, double.NaN, 24, double.NaN),
             Padding = new OxyThickness(8, 4, 8, 4),
         };
         model.Axes.Add(new LinearAxis
@@ -219,13 +221,16 @@ internal sealed class PlotReport
         model.Annotations.Add(new TextAnnotation
         {
             Text = value.Median.ToString(format, CultureInfo.InvariantCulture),
-            TextPosition = new DataPoint(value.Median, row),
-            Offset = new ScreenVector(0, -7),
-            TextHorizontalAlignment = HorizontalAlignment.Center,
-            TextVerticalAlignment = VerticalAlignment.Bottom,
+            TextPosition = new DataPoint(value.Max, row),
+            Offset = new ScreenVector(LabelGap, 0),
+            TextHorizontalAlignment = HorizontalAlignment.Left,
+            TextVerticalAlignment = VerticalAlignment.Middle,
             TextColor = Ink,
             FontSize = 10,
             Stroke = OxyColors.Transparent,
+            StrokeThickness = 0,
+            ClipByXAxis = false,
+            ClipByYAxis = false,
         });
     }
 
