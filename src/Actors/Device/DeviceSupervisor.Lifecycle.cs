@@ -1,6 +1,8 @@
 using Akka.Actor;
 using Akka.Event;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
 
@@ -27,6 +29,11 @@ public sealed partial class DeviceSupervisor
     private void OnUp()
     {
         _log.Info("device {Device}: up, {Door}; {Host}", Name, _door!.Description, _host.Kind.Describe());
+        if (_settings.ProtocolFeatures.HasFlag(ProtocolFeatures.Pagefault) && Userfault.Problem is { } reason)
+        {
+            _log.Info("device {Device}: post-copy migration to here is not offered: {Reason}", Name, reason);
+        }
+
         Context.Parent.Tell(new DeviceUp(Name));
         Listen();
     }

@@ -68,6 +68,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
             RingStoppedAt = OnRingStoppedAt,
             RingGivenUp = OnRingGivenUp,
             HealthChanged = RefreshHost,
+            AwaitsPages = () => IsServing && _session!.AwaitsPages(),
         };
         Become(Opening);
     }

@@ -91,7 +91,7 @@ internal sealed class FrontendSession : IDisposable
     {
         PendingStep step = Step!;
         step.Committed = true;
-        State = step.Next;
+        State = step.Next with { MappedAt = maps.Memory.FaultBases };
         Maps = maps;
     }
 
@@ -112,10 +112,30 @@ internal sealed class FrontendSession : IDisposable
         return Send(step.Message, refusal.Reply);
     }
 
+    /// <summary>
+    /// True while workers may still have to wait for pages of guest memory. While they do nobody reads the connection; when the
+    /// front-end has gone meanwhile, who might keep its userfaultfd open must not matter, and they are let go.
+    /// </summary>
+    internal bool AwaitsPages()
+    {
+        if (!Maps.Memory.AwaitsPages || Maps.Faults is not { IsDisarmed: false } faults)
+        {
+            return false;
+        }
+
+        if (_connection.PeerIsGone)
+        {
+            faults.Disarm();
+        }
+
+        return true;
+    }
+
     /// <summary>Cuts the front-end off. fds and memory stay until the workers have let go of them.</summary>
     internal void End()
     {
         Ended = true;
+        Maps.Faults?.Disarm(); // nobody brings pages any more, so no worker may wait for one
         _connection.Dispose();
     }
 
@@ -155,6 +175,13 @@ internal sealed class FrontendSession : IDisposable
 
     private IoResult Send(VhostUserMessage message, Reply reply) =>
         reply.ToPayload(State) is { } payload
-            ? _connection.SendReply(message.Request, payload.Span, reply is Reply.InflightFile ? Maps.Inflight?.File : null)
+            ? _connection.SendReply(message.Request, payload.Span, FileOf(reply))
             : new IoResult(0);
+
+    private OwnedFd? FileOf(Reply reply) => reply switch
+    {
+        Reply.InflightFile => Maps.Inflight?.File,
+        { HasFaultFile: true } => Maps.Faults?.Fd,
+        _ => null,
+    };
 }

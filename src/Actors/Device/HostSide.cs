@@ -1,6 +1,8 @@
 using Akka.Actor;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
 
@@ -127,6 +129,9 @@ internal sealed class HostSide
         {
             DeviceProfile profile = kind.Open();
             kind.WatchLink(parts.Loop, () => self.Tell(HostLinkNoticed.Instance));
+            profile = Userfault.Problem is null
+                ? profile
+                : profile with { ProtocolFeatures = profile.ProtocolFeatures & ~ProtocolFeatures.Pagefault };
             FrontendDoor door = FrontendDoor.Open(settings, parts, answer => self.Tell(answer));
             return new Opened(kind, profile, door);
         }

@@ -59,6 +59,9 @@ internal sealed class PairSet
     /// </summary>
     internal required Action<int, RingSide, bool> RingGivenUp { get; init; }
 
+    /// <summary>True while workers may have to wait for guest memory to come, for as long as that takes.</summary>
+    internal required Func<bool> AwaitsPages { get; init; }
+
     /// <summary>Told that a pair or a ring was given up, or has recovered.</summary>
     internal required Action HealthChanged { get; init; }
 
@@ -268,6 +271,12 @@ internal sealed class PairSet
         WorkerPair pair = _pairs[message.Pair];
         if (message.Generation != pair.Generation || !pair.Busy)
         {
+            return;
+        }
+
+        if (AwaitsPages())
+        {
+            AwaitAnswer(pair);
             return;
         }
 

@@ -58,8 +58,8 @@ internal sealed class PendingStep
         // No message has more than one of these.
         return _outcome.Effects.SingleOrDefault(IsMapping) switch
         {
-            MapMemory map => _oldMaps with { Memory = GuestMemory.Map(map.Regions) },
-            AddRegion add => _oldMaps with { Memory = _oldMaps.Memory.Add(add.Layout, add.File) },
+            MapMemory map => _oldMaps with { Memory = GuestMemory.Map(map.Regions, Faults) },
+            AddRegion add => _oldMaps with { Memory = _oldMaps.Memory.Add(add.Layout, add.File, Faults) },
             RemoveRegion remove => _oldMaps with { Memory = _oldMaps.Memory.Remove(remove.Layout) },
             MapLog log => _oldMaps with { Log = DirtyLog.Map(log.Size, log.Offset, log.File) },
             MakeInflight make => _oldMaps with { Inflight = InflightRegion.Create(make.Queues, make.QueueSize, make.Packed) },
@@ -68,6 +68,8 @@ internal sealed class PendingStep
                 Inflight = InflightRegion.Map(map.Size, map.Offset, map.Queues, map.QueueSize, map.File),
             },
             DropInflight => _oldMaps with { Inflight = null },
+            OpenFaults => _oldMaps with { Faults = Userfault.TryOpen(out string? reason) ?? throw new GuestMemoryException(reason!) },
+            CloseFaults => EndFaults(),
             _ => _oldMaps,
         };
     }
@@ -97,8 +99,23 @@ internal sealed class PendingStep
         }
     }
 
+    /// <summary>Where pages of what is mapped now are asked for, while they are on their way.</summary>
+    private Userfault? Faults => _old.IsPostcopy ? _oldMaps.Faults : null;
+
+    /// <summary>Whoever waits for a page at this moment goes on, so that workers can let go of the old snapshot.</summary>
+    private GuestMaps EndFaults()
+    {
+        _oldMaps.Faults?.Disarm();
+        return _oldMaps with
+        {
+            Memory = _oldMaps.Memory.AwaitsPages ? _oldMaps.Memory.WithAllPages() : _oldMaps.Memory,
+            Faults = null,
+        };
+    }
+
     private static bool IsMapping(SessionEffect effect) =>
-        effect is MapMemory or AddRegion or RemoveRegion or MapLog or MakeInflight or MapInflight or DropInflight;
+        effect is MapMemory or AddRegion or RemoveRegion or MapLog or MakeInflight or MapInflight or DropInflight
+            or OpenFaults or CloseFaults;
 
     private bool IsStarted(int ring) => Next.PlanOf(ring) is not null && (IsKickOf(ring) || _old.PlanOf(ring) is null);
 

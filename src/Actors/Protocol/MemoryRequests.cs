@@ -26,7 +26,7 @@ internal static class MemoryRequests
         regions = [.. regions.Select(region => Understood(state, region))];
         ImmutableArray<(MemoryRegionLayout, OwnedFd)> files = [.. regions.Select((region, i) => (region, message.TakeFd(i)))];
         SessionState next = state with { Regions = [.. regions], RepeatedRegions = state.RepeatedRegions.Clear() };
-        return Outcome.Done(next, new MapMemory(files));
+        return PostcopyRequests.WithBases(Outcome.Done(next, new MapMemory(files)), next.Regions, single: false);
     }
 
     internal static Outcome GetMaxSlots(SessionState state, VhostUserMessage message) =>
@@ -41,11 +41,19 @@ internal static class MemoryRequests
         MemoryRegionLayout region = ReadRegion(state, message);
         if (state.Regions.Contains(region))
         {
-            return Outcome.Done(Repeat(state, region, +1));
+            if (state.IsPostcopy && !state.MappedAt.ContainsKey(region))
+            {
+                return Outcome.Refused("the region is there since before POSTCOPY_LISTEN");
+            }
+
+            return PostcopyRequests.WithBases(Outcome.Done(Repeat(state, region, +1)), [region], single: true);
         }
 
         return state.Regions.Length < VhostUserSession.MaxMemorySlots
-            ? Outcome.Done(state with { Regions = state.Regions.Add(region) }, new AddRegion(region, message.TakeFd(0)))
+            ? PostcopyRequests.WithBases(
+                Outcome.Done(state with { Regions = state.Regions.Add(region) }, new AddRegion(region, message.TakeFd(0))),
+                [region],
+                single: true)
             : Outcome.Refused($"there are {VhostUserSession.MaxMemorySlots} regions already");
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Protocol;
@@ -17,6 +19,12 @@ public abstract record Reply
 
     /// <summary>A u64 that is not 0: not done (REPLY_ACK).</summary>
     public static Reply Failure { get; } = new Status(1);
+
+    /// <summary>No payload, and the userfaultfd.</summary>
+    public static Reply FaultFile { get; } = new Value(ReadOnlyMemory<byte>.Empty) { HasFaultFile = true };
+
+    /// <summary>True when the userfaultfd goes along.</summary>
+    public bool HasFaultFile { get; private init; }
 
     /// <summary>The payload to send, or null for none.</summary>
     /// <param name="state">The session after the step, with the bases that the workers have reported.</param>
@@ -52,6 +60,19 @@ public abstract record Reply
     {
         /// <inheritdoc/>
         public override ReadOnlyMemory<byte>? ToPayload(SessionState state) => Region.ToBytes();
+    }
+
+    /// <summary>The regions, each with the address of its mapping in the place of the front-end's: known once they are mapped.</summary>
+    /// <param name="Regions">The regions.</param>
+    /// <param name="Single">The form of ADD_MEM_REG, with one of them; else that of SET_MEM_TABLE.</param>
+    public sealed record MappedRegions(ImmutableArray<MemoryRegionLayout> Regions, bool Single) : Reply
+    {
+        /// <inheritdoc/>
+        public override ReadOnlyMemory<byte>? ToPayload(SessionState state)
+        {
+            MemoryRegionLayout[] mapped = [.. Regions.Select(region => region with { UserAddress = state.MappedAt.GetValueOrDefault(region) })];
+            return Single ? new SingleMemoryRegion(mapped[0]).ToBytes() : MemTable.ToBytes(mapped);
+        }
     }
 
     /// <summary>Where a ring stopped: known once its worker has told, or from the state when it did not run.</summary>

@@ -71,6 +71,19 @@ internal static class RequestTable
         {
             Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config,
         },
+        new(RequestCode.PostcopyAdvise, PostcopyRequests.Advise)
+        {
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Pagefault, HasReply = true, ReplyIsNegotiated = true,
+        },
+        new(RequestCode.PostcopyListen, PostcopyRequests.Listen)
+        {
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Pagefault, HasReply = true, ReplyIsNegotiated = true,
+        },
+        new(RequestCode.PostcopyEnd, PostcopyRequests.End)
+        {
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Pagefault, HasReply = true, ReplyIsNegotiated = true,
+            Quiet = Quiet.Fence,
+        },
         new(RequestCode.GetInflightFd, InflightRequests.Get)
         {
             Payload = Inflight, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.InflightShmfd, HasReply = true,

@@ -91,6 +91,12 @@ public sealed record MapInflight(ulong Size, ulong Offset, int Queues, int Queue
 /// <summary>Let go of the in-flight region: what stands there is of rings that are no more.</summary>
 public sealed record DropInflight : SessionEffect;
 
+/// <summary>Open a userfaultfd for the pages that post-copy is going to bring.</summary>
+public sealed record OpenFaults : SessionEffect;
+
+/// <summary>All pages have come: nobody waits for one any more.</summary>
+public sealed record CloseFaults : SessionEffect;
+
 /// <summary>Tell the network behind the TAP where an address now is (RARP).</summary>
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;

@@ -57,6 +57,16 @@ public sealed record SessionState
     /// <summary>The memory table as the front-end has it. Outlives resets, for front-ends send only what changes.</summary>
     public ImmutableArray<MemoryRegionLayout> Regions { get; init; } = [];
 
+    /// <summary>How far a post-copy migration to here has come.</summary>
+    public PostcopyPhase Postcopy { get; init; }
+
+    /// <summary>Where each region is mapped for the front-end's knowledge, while pages are on their way; told when it was mapped.</summary>
+    public IReadOnlyDictionary<MemoryRegionLayout, ulong> MappedAt { get; init; } =
+        ImmutableDictionary<MemoryRegionLayout, ulong>.Empty;
+
+    /// <summary>True while pages of memory may still have to come.</summary>
+    public bool IsPostcopy => Postcopy is PostcopyPhase.Listening or PostcopyPhase.Mapping;
+
     /// <summary>How often a region was added beyond the first time; without those that were added once.</summary>
     public ImmutableDictionary<MemoryRegionLayout, long> RepeatedRegions { get; init; } =
         ImmutableDictionary<MemoryRegionLayout, long>.Empty;
@@ -120,6 +130,7 @@ public sealed record SessionState
     /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
     public string? ObstacleOf(int ring) => Rings[ring] switch
     {
+        { Started: true } when Postcopy == PostcopyPhase.Mapping => "started, but the front-end does not know its memory's faults yet",
         { Started: false } => "not started",
         { Size: null } => "started, but it has no size yet",
         { Addresses: null } => "started, but it has no addresses yet",

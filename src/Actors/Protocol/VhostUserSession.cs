@@ -33,7 +33,8 @@ public static class VhostUserSession
         ProtocolFeatures.Mq | ProtocolFeatures.LogShmfd | ProtocolFeatures.ReplyAck | ProtocolFeatures.Rarp | ProtocolFeatures.Mtu
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
         | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd
-        | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd | ProtocolFeatures.GpaAddresses;
+        | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd | ProtocolFeatures.GpaAddresses
+        | ProtocolFeatures.Pagefault;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;
@@ -48,9 +49,11 @@ public static class VhostUserSession
     {
         using (message)
         {
-            Outcome outcome = Check(state, message) is { } reason
-                ? Outcome.Refused(reason)
-                : RequestTable.Find(message.Request)!.Handle(state, message);
+            Outcome outcome = PostcopyRequests.IsAcknowledgement(state, message)
+                ? PostcopyRequests.Acknowledge(state, message)
+                : Check(state, message) is { } reason
+                    ? Outcome.Refused(reason)
+                    : RequestTable.Find(message.Request)!.Handle(state, message);
 
             return outcome.Refusal is null
                 ? new SessionStep(outcome.Next!, outcome.Answer ?? AckFor(outcome.Next!, message), outcome.Effects, null)

@@ -57,6 +57,7 @@ public static class FeatureNames
         ProtocolFeatures.ReplyAck,
         ProtocolFeatures.Mtu,
         ProtocolFeatures.BackendReq,
+        ProtocolFeatures.Pagefault,
         ProtocolFeatures.Config,
         ProtocolFeatures.BackendSendFd,
         ProtocolFeatures.InflightShmfd,

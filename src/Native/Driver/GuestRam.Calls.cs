@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
 
 namespace Ringmaster.Native.Driver;
 
@@ -19,8 +20,18 @@ public sealed unsafe partial class GuestRam
     private const uint MFD_ALLOW_SEALING = 2;
     private const uint MFD_HUGETLB = 4;
     private const int MFD_HUGE_SHIFT = 26;
+    private const int FALLOC_FL_KEEP_SIZE = 1;
+    private const int FALLOC_FL_PUNCH_HOLE = 2;
     private const int F_ADD_SEALS = 1033;
     private const int F_GET_SEALS = 1034;
+
+    /// <summary>Takes the pages of a region out of its memfd (a hole): they are gone for everybody who maps it.</summary>
+    private static void PunchHole(OwnedFd file, MemoryRegionLayout region)
+    {
+        using FdLease lease = file.Lease();
+        Sys.Result(fallocate(lease.Number, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (long)region.MmapOffset, (long)region.Size))
+            .OrThrow("fallocate(PUNCH_HOLE)");
+    }
 
     private static OwnedFd MakeFile(GuestRamOptions options, ulong size)
     {
@@ -49,6 +60,9 @@ public sealed unsafe partial class GuestRam
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int ftruncate(int fd, long length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fallocate(int fd, int mode, long offset, long length);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fcntl(int fd, int command, nint argument);

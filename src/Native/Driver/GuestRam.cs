@@ -115,6 +115,20 @@ public sealed unsafe partial class GuestRam : IDisposable
         return Sys.Result(ftruncate(lease.Number, (long)bytesLeft));
     }
 
+    /// <summary>Takes all pages out, as on the machine that a guest is to come to; what they held goes to the caller.</summary>
+    /// <returns>The content of each region.</returns>
+    public IReadOnlyList<byte[]> Evict()
+    {
+        var contents = new List<byte[]>(_regions.Length);
+        for (int i = 0; i < _regions.Length; i++)
+        {
+            contents.Add(Bytes(_regions[i].GuestAddress, (int)_regions[i].Size).ToArray());
+            PunchHole(FileOf(i), _regions[i]);
+        }
+
+        return contents;
+    }
+
     /// <summary>The seals that are on a region's memfd (F_SEAL_SEAL 1, SHRINK 2, GROW 4, WRITE 8).</summary>
     public int SealsOf(int region)
     {

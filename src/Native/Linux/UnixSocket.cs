@@ -17,6 +17,7 @@ public static unsafe partial class UnixSocket
     private const int SO_ACCEPTCONN = 30;
     private const int SO_DOMAIN = 39;
     private const int SO_TYPE = 3;
+    private const int POLLHUP = 0x10;
 
     /// <summary>Connects to a listening socket.</summary>
     /// <exception cref="LinuxException">ENOENT, ECONNREFUSED (nobody listens), EAGAIN (too many wait), ...</exception>
@@ -48,6 +49,16 @@ public static unsafe partial class UnixSocket
         }
 
         return result;
+    }
+
+    /// <summary>True when the other end of a connection is closed.</summary>
+    internal static bool PeerIsGone(OwnedFd socket)
+    {
+        // struct pollfd: fd at 0, what is asked for at 4 (nothing: a hang-up is told in any case), what has happened at 6.
+        using FdLease lease = socket.Lease();
+        ulong entry = (uint)lease.Number;
+        Sys.Result(poll(&entry, 1, 0)).OrThrow("poll");
+        return ((entry >> 48) & POLLHUP) != 0;
     }
 
     /// <summary>Two sockets connected to each other.</summary>
@@ -138,6 +149,9 @@ public static unsafe partial class UnixSocket
         uint size = sizeof(int);
         return Sys.Result(getsockopt(fd, SOL_SOCKET, option, &value, &size)).Ok ? value : null;
     }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int poll(ulong* entries, nuint count, int timeoutMilliseconds);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int socket(int domain, int type, int protocol);

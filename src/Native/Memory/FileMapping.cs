@@ -23,16 +23,26 @@ internal sealed unsafe class FileMapping : IDisposable
     private bool _faulted;
     private bool _disposed;
 
-    private FileMapping(byte* start, ulong length, ulong before, SigbusSlot* slot)
+    private FileMapping(byte* start, ulong length, ulong before, ulong pageSize, SigbusSlot* slot)
     {
         _base = start;
         _length = length;
+        PageSize = pageSize;
         _slot = slot;
         Host = start + before;
     }
 
     /// <summary>The range's first byte.</summary>
     internal byte* Host { get; }
+
+    /// <summary>The first byte of the first page.</summary>
+    internal byte* Base => _base;
+
+    /// <summary>Bytes of all pages.</summary>
+    internal ulong Length => _length;
+
+    /// <summary>Bytes of a page, or of a huge page.</summary>
+    internal ulong PageSize { get; }
 
     /// <summary>True once a page of it has vanished.</summary>
     internal bool Faulted
@@ -117,6 +127,6 @@ internal sealed unsafe class FileMapping : IDisposable
             return null;
         }
 
-        return new FileMapping(start, length, before, slot);
+        return new FileMapping(start, length, before, pageSize, slot);
     }
 }

@@ -20,24 +20,36 @@ public sealed unsafe class GuestMemory
     private readonly MemoryRegion[] _regions;
     private readonly AddressMap _guest;
     private readonly AddressMap _user;
+    private readonly FaultWindow[] _windows; // none = every page is here
     private ReferenceCount _references = new();
     private bool _faulted;
     private long _faultsSeen; // the first fault in the process is number 1
 
-    /// <summary>Takes over one reference to each region.</summary>
-    private GuestMemory(MemoryRegion[] regions, AddressMap guest, AddressMap user)
+    /// <summary>Takes over one reference to each region and window.</summary>
+    private GuestMemory(MemoryRegion[] regions, FaultWindow[] windows, AddressMap guest, AddressMap user)
     {
         _regions = regions;
+        _windows = windows;
         _guest = guest;
         _user = user;
         Regions = Array.AsReadOnly(Array.ConvertAll(regions, region => region.Layout));
     }
 
     /// <summary>No memory at all. It needs no reference counting: retaining and releasing it does nothing.</summary>
-    public static GuestMemory Empty { get; } = new([], AddressMap.None, AddressMap.None);
+    public static GuestMemory Empty { get; } = new([], [], AddressMap.None, AddressMap.None);
 
     /// <summary>The regions in the order in which the front-end named them.</summary>
     public IReadOnlyList<MemoryRegionLayout> Regions { get; }
+
+    /// <summary>
+    /// True while pages may still have to come from another machine (post-copy): whoever translates an address waits for those
+    /// that he is to use.
+    /// </summary>
+    public bool AwaitsPages => _windows.Length > 0;
+
+    /// <summary>Where the front-end finds the faults of a region: what it is answered, by region. Empty outside post-copy.</summary>
+    public IReadOnlyDictionary<MemoryRegionLayout, ulong> FaultBases =>
+        _windows.ToDictionary(window => window.Layout, window => window.Address);
 
     /// <summary>
     /// True once memory of some region has vanished: its file was truncated (or could give no page), somebody touched the
@@ -61,9 +73,10 @@ public sealed unsafe class GuestMemory
 
     /// <summary>Maps a whole table.</summary>
     /// <param name="regions">1 to 509 regions. The descriptors are borrowed during the call and stay the caller's.</param>
+    /// <param name="faults">Where pages that are not here yet are asked for; null = all are here.</param>
     /// <returns>A snapshot whose one reference belongs to the caller.</returns>
     /// <exception cref="GuestMemoryException">A region cannot be used; nothing stays mapped.</exception>
-    public static GuestMemory Map(IReadOnlyList<(MemoryRegionLayout Layout, OwnedFd File)> regions)
+    public static GuestMemory Map(IReadOnlyList<(MemoryRegionLayout Layout, OwnedFd File)> regions, Userfault? faults = null)
     {
         if (regions.Count is < 1 or > MaxRegions)
         {
@@ -71,17 +84,20 @@ public sealed unsafe class GuestMemory
         }
 
         var mapped = new List<MemoryRegion>(regions.Count);
+        var windows = new List<FaultWindow>();
         try
         {
             foreach ((MemoryRegionLayout layout, OwnedFd file) in regions)
             {
                 mapped.Add(MemoryRegion.Map(layout, file));
+                windows.AddRange(FaultWindow.Over(mapped[^1], file, faults));
             }
 
-            return Build([.. mapped]);
+            return Build([.. mapped], [.. windows]);
         }
         catch
         {
+            windows.ForEach(window => window.Release());
             mapped.ForEach(region => region.Release());
             throw;
         }
@@ -90,9 +106,10 @@ public sealed unsafe class GuestMemory
     /// <summary>This table and one more region, as a new snapshot; this one stays as it is.</summary>
     /// <param name="layout">The region.</param>
     /// <param name="file">Its memory; borrowed during the call.</param>
+    /// <param name="faults">As in <see cref="Map"/>, for this region.</param>
     /// <returns>A snapshot whose one reference belongs to the caller.</returns>
     /// <exception cref="GuestMemoryException">The region cannot be used.</exception>
-    public GuestMemory Add(MemoryRegionLayout layout, OwnedFd file)
+    public GuestMemory Add(MemoryRegionLayout layout, OwnedFd file, Userfault? faults = null)
     {
         if (_regions.Length == MaxRegions)
         {
@@ -100,12 +117,15 @@ public sealed unsafe class GuestMemory
         }
 
         MemoryRegion added = MemoryRegion.Map(layout, file);
+        FaultWindow[] window = [];
         try
         {
-            return Share([.. _regions, added]);
+            window = FaultWindow.Over(added, file, faults);
+            return Share([.. _regions, added], [.. _windows, .. window]);
         }
         finally
         {
+            Array.ForEach(window, each => each.Release());
             added.Release();
         }
     }
@@ -118,9 +138,15 @@ public sealed unsafe class GuestMemory
     {
         int index = Array.FindIndex(_regions, region => region.Layout with { MmapOffset = layout.MmapOffset } == layout);
         return index >= 0
-            ? Share([.. _regions[..index], .. _regions[(index + 1)..]])
+            ? Share(
+                [.. _regions[..index], .. _regions[(index + 1)..]],
+                [.. _windows.Where(window => window.Layout != _regions[index].Layout)])
             : throw new GuestMemoryException(layout, "the table has no such region");
     }
+
+    /// <summary>The same table once all pages have come, as a new snapshot; this one stays as it is.</summary>
+    /// <returns>A snapshot whose one reference belongs to the caller.</returns>
+    public GuestMemory WithAllPages() => Share(_regions, []);
 
     /// <summary>Takes a reference. Only somebody who knows that one is held may call this.</summary>
     /// <exception cref="ObjectDisposedException">The last reference has gone.</exception>
@@ -138,6 +164,7 @@ public sealed unsafe class GuestMemory
     {
         if (_regions.Length > 0 && _references.Release())
         {
+            Array.ForEach(_windows, window => window.Release());
             Array.ForEach(_regions, region => region.Release());
         }
     }
@@ -157,7 +184,7 @@ public sealed unsafe class GuestMemory
         return TryTranslate(guestAddress, length, out host, out available, ref hit);
     }
 
-    /// <summary>The same, and tells the region; <paramref name="hit"/> is left alone when there is none.</summary>
+    /// <summary>The same, and tells the region; <paramref name="hit"/> is left alone when there is none, or pages are to come.</summary>
     internal bool TryTranslate(ulong guestAddress, ulong length, out byte* host, out ulong available, ref AddressRange hit)
     {
         int index = _guest.Find(guestAddress);
@@ -168,10 +195,17 @@ public sealed unsafe class GuestMemory
             return false;
         }
 
-        hit = _guest[index];
-        ulong offset = guestAddress - hit.Start;
-        host = hit.Host + offset;
-        available = Math.Min(length, hit.Size - offset);
+        AddressRange range = _guest[index];
+        ulong offset = guestAddress - range.Start;
+        host = range.Host + offset;
+        available = Math.Min(length, range.Size - offset);
+        if (AwaitsPages)
+        {
+            Fetch(host, available);
+            return true;
+        }
+
+        hit = range;
         return true;
     }
 
@@ -226,7 +260,17 @@ public sealed unsafe class GuestMemory
         }
 
         host = first;
+        Fetch(host, length);
         return true;
+    }
+
+    /// <summary>Waits until the pages of a range are here; it may pass the end of a region.</summary>
+    private void Fetch(byte* host, ulong length)
+    {
+        foreach (FaultWindow window in _windows)
+        {
+            window.Fetch(host, length);
+        }
     }
 
     /// <summary>Looks at every region, once per fault anywhere in the process.</summary>
@@ -241,14 +285,15 @@ public sealed unsafe class GuestMemory
         return _faulted;
     }
 
-    /// <summary>A snapshot with references of its own to the regions, all of which somebody else holds meanwhile.</summary>
-    private GuestMemory Share(MemoryRegion[] regions)
+    /// <summary>A snapshot with references of its own to regions and windows, all of which somebody else holds meanwhile.</summary>
+    private GuestMemory Share(MemoryRegion[] regions, FaultWindow[] windows)
     {
         Retain();
         try
         {
-            GuestMemory built = Build(regions);
+            GuestMemory built = Build(regions, regions.Length == 0 ? [] : windows);
             Array.ForEach(regions, region => region.Retain());
+            Array.ForEach(built._windows, window => window.Retain());
             return built;
         }
         finally
@@ -257,10 +302,11 @@ public sealed unsafe class GuestMemory
         }
     }
 
-    private static GuestMemory Build(MemoryRegion[] regions) => regions.Length == 0
+    private static GuestMemory Build(MemoryRegion[] regions, FaultWindow[] windows) => regions.Length == 0
         ? Empty
         : new GuestMemory(
             regions,
+            windows,
             AddressMap.Of(regions, layout => layout.GuestAddress, "guest addresses"),
             AddressMap.Of(regions, layout => layout.UserAddress, "user addresses"));
 }

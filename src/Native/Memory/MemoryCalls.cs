@@ -14,6 +14,7 @@ internal static unsafe partial class MemoryCalls
     internal const int MapAnonymous = 0x20;
     internal const int MapNoReserve = 0x4000;
     internal const int AdviseDontFork = 10;
+    internal const int AdviseNoHugePage = 15;
     internal const int AdviseDontDump = 16;
 
     private const string C = "libc";

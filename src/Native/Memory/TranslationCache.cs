@@ -5,7 +5,8 @@ namespace Ringmaster.Native.Memory;
 /// <summary>
 /// Translates guest addresses through one memory table and remembers the region of the last hit, so that the usual case is
 /// one subtraction and one comparison. A plain value for one thread; it borrows the table, which its owner retains. Another
-/// table means another cache, so no pointer of the old one can survive in it.
+/// table means another cache, so no pointer of the old one can survive in it. While pages of the table are still to come
+/// (<see cref="GuestMemory.AwaitsPages"/>) nothing is remembered, so that each use goes the long way and fetches them.
 /// </summary>
 internal unsafe struct TranslationCache
 {

@@ -89,6 +89,9 @@ public sealed class VhostUserConnection : IDisposable
         bool needReply = false) =>
         Send(request, needReply ? MessageHeader.NeedReplyFlag : 0, payload, fds);
 
+    /// <summary>True when the peer has closed its end, whatever of it may still be unread.</summary>
+    public bool PeerIsGone => _socket.IsClosed || UnixSocket.PeerIsGone(_socket);
+
     /// <summary>Closes the socket and whatever descriptors came with half a message.</summary>
     public void Dispose()
     {

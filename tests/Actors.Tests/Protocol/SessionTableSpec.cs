@@ -35,7 +35,7 @@ public sealed class SessionTableSpec
         {
             Change = s => s with { ProtocolFeatures = ProtocolFeatures.Mq },
         },
-        Refused("SET_PROTOCOL_FEATURES, not offered", Negotiated, SetProtocolFeatures, U64((ulong)ProtocolFeatures.Pagefault)),
+        Refused("SET_PROTOCOL_FEATURES, not offered", Negotiated, SetProtocolFeatures, U64((ulong)ProtocolFeatures.XenMmap)),
         new("SET_OWNER", () => new(), SetOwner),
         new("SET_OWNER again", () => Running(0), SetOwner),
         new("RESET_OWNER", () => Running(0, 1), ResetOwner) { Change = AllRings(r => r with { EnableRequest = false }) },

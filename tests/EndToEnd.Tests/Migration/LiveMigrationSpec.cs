@@ -11,12 +11,14 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
     /// <summary>Ethernet, and what TCP needs of it at the least.</summary>
     private const int BytesOfSegment = 1448;
 
-    [SkippableFact]
-    public async Task A_guest_migrates_there_and_back_under_load_and_no_connection_breaks()
+    [SkippableTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_guest_migrates_there_and_back_under_load_and_no_connection_breaks(bool postcopy)
     {
         TwoHosts.RequirePrograms();
         await using TwoHosts hosts = await TwoHosts.StartAsync();
-        await using MigratingGuest guest = await MigratingGuest.BootAsync(hosts);
+        await using MigratingGuest guest = await MigratingGuest.BootAsync(hosts, new QemuOptions { Queues = postcopy ? 1 : 2 });
         await using PingSeries ping = await PingSeries.StartAsync(hosts.Left.Namespace);
         using EchoStream stream = await EchoStream.StartAsync(hosts.Left.Namespace, guest.Guest);
         await stream.ProgressAsync(Megabyte);
@@ -24,8 +26,9 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
         foreach (string way in new[] { "there", "back" })
         {
             using Announcement announcement = Announcement.ByGuest(guest.Host.Namespace);
-            MigrationReport report = await guest.MigrateAsync();
+            MigrationReport report = await guest.MigrateAsync(postcopy);
             output.WriteLine($"{way}: {report}");
+            Assert.Equal(postcopy, report.PagesWanted > 0);
             await stream.ProgressAsync(Megabyte);
             await ping.AnswersAsync();
             announcement.MustCome();
@@ -43,7 +46,8 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
     {
         TwoHosts.RequirePrograms();
         await using TwoHosts hosts = await TwoHosts.StartAsync();
-        await using MigratingGuest guest = await MigratingGuest.BootAsync(hosts, "guest_announce=off");
+        await using MigratingGuest guest = await MigratingGuest.BootAsync(
+            hosts, new QemuOptions { DeviceProperties = ["guest_announce=off"] });
         using Announcement announcement = Announcement.ByBackend(hosts.Left.Namespace);
 
         output.WriteLine((await guest.MigrateAsync()).ToString());
@@ -51,6 +55,20 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
         announcement.MustCome();
         await using PingSeries ping = await PingSeries.StartAsync(hosts.Left.Namespace);
         AssertNothingRefused(hosts);
+    }
+
+    [SkippableFact]
+    public async Task A_guest_with_two_queue_pairs_is_not_taken_by_post_copy_and_goes_on_where_it_is()
+    {
+        TwoHosts.RequirePrograms();
+        await using TwoHosts hosts = await TwoHosts.StartAsync();
+        await using MigratingGuest guest = await MigratingGuest.BootAsync(hosts);
+        await using PingSeries ping = await PingSeries.StartAsync(hosts.Left.Namespace);
+
+        await Assert.ThrowsAsync<MigrationFailedException>(() => guest.MigrateAsync(postcopy: true));
+
+        await ping.AnswersAsync();
+        Assert.Contains("PostcopyAdvise refused", hosts.Right.Process.Output, StringComparison.Ordinal);
     }
 
     /// <summary>Every segment once more for its acknowledgement, and as much again for what was lost on the way: no loop, no storm.</summary>
