@@ -141,7 +141,7 @@ internal sealed class PlotReport
             Spread? p99 = Echo(contenders[row], sample => sample.P99);
             most = Math.Max(most, p99?.Median ?? 0);
             AddDot(model, p99?.MedianAlone, row, ColorOf(contenders[row]), "0.0", hollow: true);
-            AddDot(model, p50?.MedianAlone, row, ColorOf(contenders[row]), "0.0");
+            AddDot(model, p50?.MedianAlone, row, ColorOf(contenders[row]), "0.0", labelBefore: true);
         }
 
         model.Axes.Add(ValueAxis(0, most * 1.15, value => value.ToString("0", CultureInfo.InvariantCulture), double.NaN));
@@ -197,7 +197,14 @@ internal sealed class PlotReport
         LabelFormatter = label,
     };
 
-    private static void AddDot(PlotModel model, Spread? spread, int row, OxyColor color, string format, bool hollow = false)
+    private static void AddDot(
+        PlotModel model,
+        Spread? spread,
+        int row,
+        OxyColor color,
+        string format,
+        bool hollow = false,
+        bool labelBefore = false)
     {
         if (spread is not { } value)
         {
@@ -222,8 +229,8 @@ internal sealed class PlotReport
         {
             Text = value.Median.ToString(format, CultureInfo.InvariantCulture),
             TextPosition = new DataPoint(value.Max, row),
-            Offset = new ScreenVector(LabelGap, 0),
-            TextHorizontalAlignment = HorizontalAlignment.Left,
+            Offset = new ScreenVector(labelBefore ? -LabelGap : LabelGap, 0),
+            TextHorizontalAlignment = labelBefore ? HorizontalAlignment.Right : HorizontalAlignment.Left,
             TextVerticalAlignment = VerticalAlignment.Middle,
             TextColor = Ink,
             FontSize = 10,
