@@ -14,7 +14,8 @@ public sealed class KillSpec : IAsyncLifetime
 {
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private const VirtioFeatures InOrder = VirtioFeatures.InOrder;
-    private const int Kills = 3;
+    private const ProtocolFeatures Inflight = ProtocolFeatures.InflightShmfd | ProtocolFeatures.GetVringBaseInflight;
+    private const int Kills = 2;
     private const int Burst = 16;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
@@ -58,7 +59,7 @@ public sealed class KillSpec : IAsyncLifetime
         _backend = await RingmasterProcess.StartAsync(_network, new BackendOptions());
         VirtioNetOptions options = Options(format, size, inflight);
         using VirtioNetDriver driver = VirtioNetDriver.Start(FrontendClient.Connect(_backend.Socket, Timeout), options);
-        Assert.Equal(inflight, driver.Client.ProtocolFeatures.HasFlag(ProtocolFeatures.InflightShmfd));
+        Assert.Equal(inflight, driver.Client.ProtocolFeatures.HasFlag(Inflight));
         Assert.Equal(format, driver.Features & (Packed | InOrder));
 
         var random = new Random(size);
@@ -84,7 +85,7 @@ public sealed class KillSpec : IAsyncLifetime
             TransmitBufferSize = 2048,
         };
         return inflight
-            ? options with { ProtocolFeatures = options.ProtocolFeatures | ProtocolFeatures.InflightShmfd }
+            ? options with { ProtocolFeatures = options.ProtocolFeatures | Inflight }
             : options;
     }
 

@@ -39,10 +39,6 @@ public sealed record DeviceProfile(
 
     /// <summary>The answer to GET_PROTOCOL_FEATURES.</summary>
     public ProtocolFeatures OfferedProtocolFeatures => OfferedFeatures.HasFlag(VirtioFeatures.ProtocolFeatures)
-        ? ProtocolFeatures
-            & VhostUserSession.SupportedProtocolFeatures
-            & ~(ProtocolFeatures.HasFlag(InbandNeeds) ? ProtocolFeatures.None : ProtocolFeatures.InbandNotifications)
+        ? ProtocolFeatureNeeds.Reduce(ProtocolFeatures & VhostUserSession.SupportedProtocolFeatures)
         : ProtocolFeatures.None;
-
-    private const ProtocolFeatures InbandNeeds = ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck;
 }

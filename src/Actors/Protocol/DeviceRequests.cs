@@ -12,9 +12,6 @@ internal static class DeviceRequests
     /// <summary>Features that say how a ring is laid out: they cannot change under a ring that runs.</summary>
     private const VirtioFeatures RingFormat = VirtioFeatures.RingPacked | VirtioFeatures.AccessPlatform;
 
-    /// <summary>Calls need a way to the front-end, and messages that are not dealt with yet must hold back the next.</summary>
-    private const ProtocolFeatures InbandNeeds = ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck;
-
     internal static Outcome GetFeatures(SessionState state, VhostUserMessage message) =>
         Outcome.Answered(state, (ulong)state.Profile.OfferedFeatures);
 
@@ -75,14 +72,12 @@ internal static class DeviceRequests
             return Outcome.Refused($"{surplus} (0x{(ulong)surplus:x}) was not offered");
         }
 
-        if (features.HasFlag(ProtocolFeatures.InbandNotifications) && !features.HasFlag(InbandNeeds))
-        {
-            return Outcome.Refused($"{ProtocolFeatures.InbandNotifications} needs {InbandNeeds} beside it");
-        }
-
         ProtocolFeatures change = features ^ state.ProtocolFeatures;
-        return change.HasFlag(ProtocolFeatures.GpaAddresses) && !state.Regions.IsEmpty
-            ? Outcome.Refused("what addresses mean cannot change while there is memory")
+        string? reason = change.HasFlag(ProtocolFeatures.GpaAddresses) && !state.Regions.IsEmpty
+            ? "what addresses mean cannot change while there is memory"
+            : ProtocolFeatureNeeds.Check(features);
+        return reason is not null
+            ? Outcome.Refused(reason)
             : Outcome.Done(state with { ProtocolFeatures = features });
     }
 

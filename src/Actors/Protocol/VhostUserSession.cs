@@ -34,7 +34,7 @@ public static class VhostUserSession
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
         | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd
         | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd | ProtocolFeatures.GpaAddresses
-        | ProtocolFeatures.Pagefault;
+        | ProtocolFeatures.Pagefault | ProtocolFeatures.GetVringBaseInflight;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;

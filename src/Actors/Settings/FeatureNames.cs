@@ -61,6 +61,7 @@ public static class FeatureNames
         ProtocolFeatures.Config,
         ProtocolFeatures.BackendSendFd,
         ProtocolFeatures.InflightShmfd,
+        ProtocolFeatures.GetVringBaseInflight,
         ProtocolFeatures.ResetDevice,
         ProtocolFeatures.InbandNotifications,
         ProtocolFeatures.ConfigureMemSlots,

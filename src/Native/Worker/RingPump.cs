@@ -63,6 +63,12 @@ internal abstract class RingPump : IDisposable
     /// <summary>After the worker woke: tells the driver that kicks are not needed while it is busy.</summary>
     internal abstract void Awake();
 
+    /// <summary>
+    /// Calls the driver of a ring that was just taken up: whoever had it before may have ended between returning chains and
+    /// calling, and where nothing is available any more no batch would ever make up for it. A driver bears a call too many.
+    /// </summary>
+    internal void CallForPredecessor() => Call();
+
     /// <summary>Takes over a changed plan, memory table or log. On failure <see cref="Broken"/> says why.</summary>
     internal void Update(RingPlan plan, GuestView view)
     {

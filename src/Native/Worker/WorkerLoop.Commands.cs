@@ -75,12 +75,15 @@ internal sealed partial class WorkerLoop
         slot.Stop();
         string? problem = slot.Start(start.Plan, _view, _factory!);
         Done(start);
-        if (problem is not null)
+        if (problem is null)
         {
-            RingSlot.SignalError(start.Plan);
-            _plan.Counters.Add(WorkerCounter.RingErrors, 1);
-            _report(new RingBroken(_plan.Generation, start.Side, problem, start.Plan.Base));
+            slot.Pump!.CallForPredecessor();
+            return;
         }
+
+        RingSlot.SignalError(start.Plan);
+        _plan.Counters.Add(WorkerCounter.RingErrors, 1);
+        _report(new RingBroken(_plan.Generation, start.Side, problem, start.Plan.Base));
     }
 
     private void Update(UpdateRing update)

@@ -28,6 +28,21 @@ public sealed class InflightRequestsSpec
         Assert.True(session.State.TracksInflight);
     }
 
+    [Fact]
+    public void GET_VRING_BASE_INFLIGHT_is_neither_taken_nor_offered_without_INFLIGHT_SHMFD()
+    {
+        const ProtocolFeatures Both = ProtocolFeatures.InflightShmfd | ProtocolFeatures.GetVringBaseInflight;
+        Conversation session = new();
+        session.Send(RequestCode.SetProtocolFeatures, U64((ulong)ProtocolFeatures.GetVringBaseInflight));
+        Assert.NotNull(session.Last.Refusal);
+        session.Send(RequestCode.SetProtocolFeatures, U64((ulong)Both));
+        Assert.Null(session.Last.Refusal);
+
+        Assert.Equal(Both, Profile.OfferedProtocolFeatures & Both);
+        DeviceProfile masked = Profile with { ProtocolFeatures = Profile.ProtocolFeatures & ~ProtocolFeatures.InflightShmfd };
+        Assert.Equal(ProtocolFeatures.None, masked.OfferedProtocolFeatures & Both);
+    }
+
     [Theory]
     [InlineData(20)]
     [InlineData(24)]
