@@ -46,6 +46,17 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
+        if (step.EndsTransfer)
+        {
+            AwaitTransfer(step);
+            return;
+        }
+
+        Prepare(step);
+    }
+
+    private void Prepare(PendingStep step)
+    {
         ImmutableArray<int> starting = step.StartedRings;
         foreach (int ring in starting)
         {
@@ -61,7 +72,7 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
-        Commit(step, _session.Maps);
+        Commit(step, _session!.Maps);
     }
 
     private void OnPrepared(Prepared message) => Commit(message.Step, message.Maps);
@@ -90,6 +101,7 @@ public sealed partial class DeviceSupervisor
         SessionState before = _session!.State;
         _session.Commit(maps);
         FollowBackendChannel(before);
+        FollowTransfer(before, step.Loaded);
         LogNegotiated(started);
         _pairs.StartAnew(started);
         _pairs.ReconcileAll();

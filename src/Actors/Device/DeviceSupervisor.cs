@@ -145,6 +145,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     {
         Receive<Prepared>(OnPrepared);
         Receive<PrepareFailed>(OnPrepareFailed);
+        Receive<TransferEnded>(ended => ReferenceEquals(ended.Step, _session!.Step), OnTransferEnded);
         Common();
     }
 
@@ -195,6 +196,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         Receive<ChangeMtu>(OnChangeMtu);
         Receive<MtuChanged>(OnMtuChanged);
         Receive<HostChanged>(Ignore);
+        Receive<TransferEnded>(Ignore);
         Receive<HostChangeFailed>(OnHostChangeFailed);
         Receive<FrontendEvent>(DropFrontendEvent);
         Receive<DoorAnswer>(Ignore);

@@ -43,6 +43,9 @@ internal sealed class FrontendSession : IDisposable
     /// <summary>Kicks and calls as messages; null where nobody wants them.</summary>
     internal InbandNotifications? Inband { get; set; }
 
+    /// <summary>The transfer of the device's state that was last asked for, or null.</summary>
+    internal StateTransfer? Transfer { get; set; }
+
     /// <summary>What a ring is to run with, or null.</summary>
     internal RingPlan? PlanOf(int ring) => State.PlanOf(ring) is { } plan ? Inband?.Complete(State, ring, plan) ?? plan : null;
 
@@ -95,12 +98,18 @@ internal sealed class FrontendSession : IDisposable
         Maps = maps;
     }
 
-    /// <summary>Lets go of what only the old state had and sends the reply.</summary>
+    /// <summary>Lets go of what only the old state had, sends the reply, and begins the transfer that it has promised.</summary>
     internal IoResult Finish()
     {
         PendingStep step = TakeStep();
         step.CloseWhatIsNotIn(State, Maps);
-        return Send(step.Message, step.Reply);
+        IoResult sent = Send(step.Message, step.Reply);
+        if (sent.Ok)
+        {
+            Transfer?.Start();
+        }
+
+        return sent;
     }
 
     /// <summary>Lets go of what only the new state would have had and sends the refusal's reply.</summary>
@@ -136,6 +145,7 @@ internal sealed class FrontendSession : IDisposable
     {
         Ended = true;
         Maps.Faults?.Disarm(); // nobody brings pages any more, so no worker may wait for one
+        Transfer?.Cancel();
         _connection.Dispose();
     }
 

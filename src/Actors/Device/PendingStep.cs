@@ -38,6 +38,12 @@ internal sealed class PendingStep
     /// <summary>True when guest memory, the log or the in-flight region changes.</summary>
     internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
 
+    /// <summary>True when the answer waits for the transfer of the device's state.</summary>
+    internal bool EndsTransfer => _outcome.Effects.Any(effect => effect is EndTransfer);
+
+    /// <summary>The device's state that the front-end has loaded, where this step takes it over.</summary>
+    internal NetDeviceState? Loaded { get; set; }
+
     /// <summary>The addresses to announce.</summary>
     internal IEnumerable<Announce> Announcements => _outcome.Effects.OfType<Announce>();
 

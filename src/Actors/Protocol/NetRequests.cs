@@ -27,7 +27,7 @@ internal static class NetRequests
     internal static Outcome SetMtu(SessionState state, VhostUserMessage message)
     {
         ulong mtu = DeviceRequests.ReadU64(message);
-        return mtu is >= MinMtu and <= MaxMtu
+        return IsMtu(mtu)
             ? Outcome.Done(state with { Mtu = (int)mtu })
             : Outcome.Refused($"an MTU is {MinMtu} to {MaxMtu}, not {mtu}");
     }
@@ -68,6 +68,8 @@ internal static class NetRequests
             _ => Outcome.Refused($"flags {written.Flags} are not known"),
         };
     }
+
+    internal static bool IsMtu(ulong value) => value is >= MinMtu and <= MaxMtu;
 
     /// <summary>True when link or MTU differ. The MAC is written by the front-end alone, which knows.</summary>
     internal static bool ConfigDiffers(SessionState before, SessionState after) =>

@@ -28,6 +28,9 @@ internal enum Quiet
     /// <summary>It is refused while the ring that it names runs, unless it changes nothing.</summary>
     Ring,
 
+    /// <summary>It is refused while any ring is started.</summary>
+    AllStopped,
+
     /// <summary>It stops the ring that it names, and is answered when the ring stands still.</summary>
     StopsRing,
 

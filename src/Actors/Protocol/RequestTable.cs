@@ -124,6 +124,16 @@ internal static class RequestTable
         {
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Status, HasReply = true,
         },
+        new(RequestCode.SetDeviceStateFd, DeviceStateRequests.SetChannel)
+        {
+            Payload = new(DeviceStatePayload.SizeInBytes, DeviceStatePayload.SizeInBytes), Fds = OneFd,
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.DeviceState, HasReply = true, Quiet = Quiet.AllStopped,
+            OwnFailure = DeviceStateRequests.NoTransfer,
+        },
+        new(RequestCode.CheckDeviceState, DeviceStateRequests.Check)
+        {
+            Gate = Gate.Acknowledged, Feature = ProtocolFeatures.DeviceState, HasReply = true, OwnFailure = Reply.Failure,
+        },
     ];
 
     private static readonly FrozenDictionary<uint, RequestRow> ByNumber = Rows.ToFrozenDictionary(row => (uint)row.Code);

@@ -101,6 +101,9 @@ public sealed record CloseFaults : SessionEffect;
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;
 
+/// <summary>Answer when the transfer of the device's state has ended well, with what was loaded as part of the new state.</summary>
+public sealed record EndTransfer : SessionEffect;
+
 /// <summary>Wake the worker of a ring that is kicked by messages.</summary>
 /// <param name="Ring">The ring.</param>
 public sealed record KickRing(int Ring) : SessionEffect;

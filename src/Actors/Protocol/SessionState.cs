@@ -80,6 +80,9 @@ public sealed record SessionState
     /// <summary>There is an in-flight region: GET_INFLIGHT_FD or SET_INFLIGHT_FD came, and no reset since.</summary>
     public bool TracksInflight { get; init; }
 
+    /// <summary>SET_DEVICE_STATE_FD: the transfer of the device's state that CHECK_DEVICE_STATE has yet to end, or null.</summary>
+    public DeviceStateTransfer? Transfer { get; init; }
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 
@@ -88,7 +91,7 @@ public sealed record SessionState
 
     /// <summary>Every fd that this state owns.</summary>
     public IEnumerable<OwnedFd> Fds =>
-        Rings.SelectMany(ring => ring.Fds).Concat(new[] { LogCall, BackendChannel }.OfType<OwnedFd>());
+        Rings.SelectMany(ring => ring.Fds).Concat(new[] { LogCall, BackendChannel, Transfer?.Channel }.OfType<OwnedFd>());
 
     /// <summary>
     /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs

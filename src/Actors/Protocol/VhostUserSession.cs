@@ -34,7 +34,8 @@ public static class VhostUserSession
         | ProtocolFeatures.Config | ProtocolFeatures.ConfigureMemSlots | ProtocolFeatures.Status
         | ProtocolFeatures.ResetDevice | ProtocolFeatures.BackendReq | ProtocolFeatures.BackendSendFd
         | ProtocolFeatures.InbandNotifications | ProtocolFeatures.InflightShmfd | ProtocolFeatures.GpaAddresses
-        | ProtocolFeatures.Pagefault | ProtocolFeatures.GetVringBaseInflight;
+        | ProtocolFeatures.Pagefault | ProtocolFeatures.GetVringBaseInflight
+        | ProtocolFeatures.DeviceState;
 
     /// <summary>Memory regions that a session can have.</summary>
     public const int MaxMemorySlots = 509;
@@ -65,7 +66,8 @@ public static class VhostUserSession
     /// The step of a message that is refused: also the one to take instead of <see cref="Step"/>'s when an effect failed.
     /// Who waits is told, nobody else: with NEED_REPLY and REPLY_ACK a u64 that is not 0; else, where the request has a
     /// reply of its own, that reply without content, which makes QEMU and DPDK give up instead of waiting for ever;
-    /// else nothing. GET_CONFIG alone has a failure of its own: the piece asked for, of 0 bytes.
+    /// else nothing. Some have a failure of their own: GET_CONFIG the piece asked for, of 0 bytes,
+    /// SET_DEVICE_STATE_FD and CHECK_DEVICE_STATE a u64 that is not 0.
     /// </summary>
     /// <param name="state">The state that stays.</param>
     /// <param name="message">The refused message; it may be disposed already.</param>

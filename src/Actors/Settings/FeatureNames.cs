@@ -66,6 +66,7 @@ public static class FeatureNames
         ProtocolFeatures.InbandNotifications,
         ProtocolFeatures.ConfigureMemSlots,
         ProtocolFeatures.Status,
+        ProtocolFeatures.DeviceState,
         ProtocolFeatures.GpaAddresses,
     ];
 

@@ -21,6 +21,11 @@ internal static unsafe partial class Sys
     private const int F_SETFL = 4;
     private const int F_DUPFD_CLOEXEC = 1030;
     private const int FD_CLOEXEC = 1;
+    private const int RWF_NOWAIT = 8;
+    private const nint NoOffset = -1;
+    private const int O_ACCMODE = 3;
+    private const int O_RDONLY = 0;
+    private const int O_WRONLY = 1;
 
     internal static bool Close(int fd) => close(fd) == 0;
 
@@ -46,6 +51,13 @@ internal static unsafe partial class Sys
         return wanted == flags.Count ? flags : Result(fcntl(fd, F_SETFL, (nint)wanted));
     }
 
+    /// <summary>True when the open file can be written, or read.</summary>
+    internal static bool IsOpenFor(int fd, bool writing)
+    {
+        IoResult flags = Result(fcntl(fd, F_GETFL, 0));
+        return flags.Ok && (flags.Count & O_ACCMODE) != (writing ? O_RDONLY : O_WRONLY);
+    }
+
     internal static IoResult Read(int fd, void* buffer, nuint length)
     {
         IoResult result;
@@ -68,6 +80,35 @@ internal static unsafe partial class Sys
         return result;
     }
 
+    /// <summary>
+    /// Reads and never waits, whatever others have set on the open file: O_NONBLOCK is theirs as well. Older kernels do not
+    /// promise that of a pipe; there it is an ordinary read.
+    /// </summary>
+    internal static IoResult ReadNow(int fd, void* buffer, nuint length)
+    {
+        var vector = new IoVec { Base = (byte*)buffer, Length = length };
+        IoResult result;
+        do
+        {
+            result = Result(preadv2(fd, &vector, 1, NoOffset, RWF_NOWAIT));
+        }
+        while (result.Error == Errno.EINTR);
+        return result.Error == Errno.EOPNOTSUPP ? Read(fd, buffer, length) : result;
+    }
+
+    /// <summary>Writes and never waits, as <see cref="ReadNow"/>.</summary>
+    internal static IoResult WriteNow(int fd, void* buffer, nuint length)
+    {
+        var vector = new IoVec { Base = (byte*)buffer, Length = length };
+        IoResult result;
+        do
+        {
+            result = Result(pwritev2(fd, &vector, 1, NoOffset, RWF_NOWAIT));
+        }
+        while (result.Error == Errno.EINTR);
+        return result.Error == Errno.EOPNOTSUPP ? Write(fd, buffer, length) : result;
+    }
+
     /// <summary>Turns a -1 into the negated errno. Must follow the call directly.</summary>
     internal static IoResult Result(nint returned) => returned >= 0 ? new IoResult(returned) : new IoResult(-Marshal.GetLastPInvokeError());
 
@@ -82,6 +123,12 @@ internal static unsafe partial class Sys
 
     [LibraryImport(C, SetLastError = true)]
     private static partial nint write(int fd, void* buffer, nuint length);
+
+    [LibraryImport(C, SetLastError = true)]
+    private static partial nint preadv2(int fd, IoVec* vectors, int count, nint offset, int flags);
+
+    [LibraryImport(C, SetLastError = true)]
+    private static partial nint pwritev2(int fd, IoVec* vectors, int count, nint offset, int flags);
 }
 
 /// <summary>C's <c>struct iovec</c>: 16 bytes on 64-bit, base at 0, length at 8.</summary>

@@ -80,6 +80,7 @@ public sealed partial class ProtocolDocumentSpec
     {
         Quiet.None => "run on",
         Quiet.Ring => "refused while it runs",
+        Quiet.AllStopped => "refused while any is started",
         Quiet.StopsRing => "stops one",
         Quiet.StopsAll => "stops all",
         Quiet.Fence => "run on, fenced",

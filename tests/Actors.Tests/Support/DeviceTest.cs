@@ -59,9 +59,11 @@ public abstract class DeviceTest : TestKit
         Device = Parent.ChildActorOf(props, "net0");
     }
 
-    internal FrontEnd Connect()
+    internal FrontEnd Connect() => Connect(Socket);
+
+    internal FrontEnd Connect(string socket)
     {
-        FrontEnd frontEnd = FrontEnd.Connect(Socket, Loop);
+        FrontEnd frontEnd = FrontEnd.Connect(socket, Loop);
         _frontEnds.Add(frontEnd);
         return frontEnd;
     }

@@ -61,8 +61,8 @@ internal sealed class HostileFrontEnd : IDisposable
     }
 
     /// <summary>
-    /// No answer was asked for, and none comes, but from a request that has a reply of its own: an empty one, so that nobody
-    /// waits for ever. The session lives on.
+    /// No answer was asked for, and none comes, but from a request that has a reply of its own: an empty one, or its own
+    /// failure, so that nobody waits for ever. The session lives on.
     /// </summary>
     internal void ExpectSilentRefusal(RequestCode request, byte[] payload, params OwnedFd[] fds)
     {
@@ -70,7 +70,7 @@ internal sealed class HostileFrontEnd : IDisposable
         Client.Send((uint)request, payload, false, fds);
         Client.Send((uint)RequestCode.GetFeatures, [], false);
         FrontendReply reply = Client.Receive();
-        if (reply.Request == (uint)request && reply.Payload.All(b => b == 0))
+        if (reply.Request == (uint)request && (HasFailure(request) || reply.Payload.All(b => b == 0)))
         {
             reply.Dispose();
             reply = Client.Receive();
@@ -87,6 +87,8 @@ internal sealed class HostileFrontEnd : IDisposable
 
     /// <summary>The next question gets its answer, and nothing stands before it.</summary>
     internal void ExpectAlive() => Assert.Equal(_offered, Client.GetFeatures());
+
+    private static bool HasFailure(RequestCode request) => request is RequestCode.SetDeviceStateFd or RequestCode.CheckDeviceState;
 
     /// <summary>Everything except GET_CONFIG says no with a number; that one has a failure of its own: no bytes.</summary>
     private static void AssertFailure(RequestCode request, int size, FrontendReply reply)

@@ -45,6 +45,8 @@ internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, in
         [RequestCode.RemMemReg] = new(40, 40, 0, 1),
         [RequestCode.SetStatus] = new(8, 8),
         [RequestCode.GetStatus] = new(0, 0),
+        [RequestCode.SetDeviceStateFd] = new(8, 8, 1, 1),
+        [RequestCode.CheckDeviceState] = new(0, 0),
     };
 
     /// <summary>Sizes just outside what is right, and far outside.</summary>

@@ -14,7 +14,7 @@ internal static class StateText
         text.AppendLine($"status {state.Status} needs reset {state.NeedsReset} link {state.LinkUp}");
         text.AppendLine($"mac {state.Mac} mtu {state.Mtu}");
         text.AppendLine($"regions {string.Join(", ", state.Regions)}");
-        text.AppendLine($"log call {state.LogCall} back-end channel {state.BackendChannel}");
+        text.AppendLine($"log call {state.LogCall} back-end channel {state.BackendChannel} transfer {state.Transfer}");
         for (int ring = 0; ring < state.Rings.Length; ring++)
         {
             text.AppendLine($"ring {ring}: {state.Rings[ring]}");

@@ -1,10 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Ringmaster.Native.Linux;
 
-namespace Ringmaster.Native.Driver;
+namespace Ringmaster.Native.Linux;
 
-/// <summary>Sleeps on descriptors, for threads of the guest's half that may block.</summary>
+/// <summary>Sleeps on descriptors, for threads that may block: those of the guest's half, and one that moves a device's state.</summary>
 internal static unsafe partial class FdWait
 {
     internal const short In = 0x001;
@@ -20,6 +19,16 @@ internal static unsafe partial class FdWait
         using FdLease lease = fd.Lease();
         var entry = new PollEntry { Fd = lease.Number, Events = events };
         return Poll(new Span<PollEntry>(ref entry), timeout);
+    }
+
+    /// <summary>Waits until a descriptor is ready (or broken), or another one has input.</summary>
+    /// <returns>False when the time is over.</returns>
+    internal static bool ForEither(OwnedFd fd, short events, OwnedFd other, TimeSpan timeout)
+    {
+        using FdLease lease = fd.Lease();
+        using FdLease otherLease = other.Lease();
+        return Poll(
+            [new PollEntry { Fd = lease.Number, Events = events }, new PollEntry { Fd = otherLease.Number, Events = In }], timeout);
     }
 
     /// <summary>Waits until one of several descriptors has input.</summary>
