@@ -83,8 +83,13 @@ public sealed class ReadinessLoop : IDisposable
             return;
         }
 
-        _stopping = true;
-        _wake.Signal();
+        // A thread that is awake may see the flag, and close the eventfd, before it is signalled.
+        using (FdLease wake = _wake.Fd.Lease())
+        {
+            _stopping = true;
+            EventFd.Signal(wake.Number);
+        }
+
         if (Thread.CurrentThread != _thread)
         {
             _thread.Join();

@@ -17,6 +17,23 @@ public sealed class ReadinessLoopSpec : IDisposable
     }
 
     [Fact]
+    public void A_loop_that_is_awake_when_it_is_stopped_ends_like_any_other()
+    {
+        int calls = 0;
+        for (int i = 0; i < 500; i++)
+        {
+            using var fd = new EventFd();
+            using var loop = new ReadinessLoop("test");
+            using Readiness readiness = loop.Register(fd.Fd, () => Interlocked.Increment(ref calls));
+            fd.Signal();
+            readiness.Arm();
+            loop.Dispose();
+        }
+
+        Assert.InRange(calls, 0, 500);
+    }
+
+    [Fact]
     public async Task A_registration_calls_once_for_each_time_it_is_armed()
     {
         using Readiness readiness = _loop.Register(_event.Fd, Called);
