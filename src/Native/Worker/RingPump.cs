@@ -66,8 +66,15 @@ internal abstract class RingPump : IDisposable
     /// <summary>
     /// Calls the driver of a ring that was just taken up: whoever had it before may have ended between returning chains and
     /// calling, and where nothing is available any more no batch would ever make up for it. A driver bears a call too many.
+    /// Not counted, for it is not about any batch.
     /// </summary>
-    internal void CallForPredecessor() => Call();
+    internal void CallForPredecessor()
+    {
+        if (_call is not null)
+        {
+            EventFd.Signal(_call.Number);
+        }
+    }
 
     /// <summary>Takes over a changed plan, memory table or log. On failure <see cref="Broken"/> says why.</summary>
     internal void Update(RingPlan plan, GuestView view)

@@ -20,6 +20,7 @@ public sealed class CallCoalescingSpec
         using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern | format);
         bench.StartBoth();
         Send(bench, 1);
+        Settle(bench);
         Assert.True(bench.Guest.WaitTx(Patience));
         Assert.Equal(1, bench.Guest.Reclaim());
         Settle(bench);
