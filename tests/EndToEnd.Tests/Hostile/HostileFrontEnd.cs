@@ -6,8 +6,9 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests.Hostile;
 
 /// <summary>
-/// A front-end that has negotiated everything that is offered and then sends what it likes. Each refusal must come as an
-/// answer, close the descriptors that came along, and leave the session alive.
+/// A front-end that has negotiated everything that is offered (but GPA_ADDRESSES, with which its own addresses mean nothing)
+/// and then sends what it likes. Each refusal must come as an answer, close the descriptors that came along, and leave the
+/// session alive.
 /// </summary>
 internal sealed class HostileFrontEnd : IDisposable
 {
@@ -34,7 +35,7 @@ internal sealed class HostileFrontEnd : IDisposable
     {
         FrontendClient client = backend.Connect();
         client.SetOwner();
-        client.SetProtocolFeatures(client.GetProtocolFeatures() & ~without);
+        client.SetProtocolFeatures(client.GetProtocolFeatures() & ~(without | ProtocolFeatures.GpaAddresses));
         client.SetFeatures(client.GetFeatures());
         return new HostileFrontEnd(backend, client);
     }
