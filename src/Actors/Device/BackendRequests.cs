@@ -55,7 +55,8 @@ internal sealed class BackendRequests : IDisposable
     /// <summary>Sends a request as soon as that is possible. Lost when the channel has been dropped.</summary>
     internal void Post(BackendRequest request)
     {
-        if (!_dropped && !_waiting.Contains(request))
+        bool asked = request.Missing is not null && _sent.Contains(request);
+        if (!_dropped && !asked && !_waiting.Contains(request))
         {
             _waiting.Enqueue(request);
             SendWaiting();
@@ -127,6 +128,10 @@ internal sealed class BackendRequests : IDisposable
         AwaitAnswer();
         _channel.ReceiveNext();
         SendWaiting();
+        if (answer.Value != 0 && oldest.Missing is not null)
+        {
+            _context.OnMissRefused();
+        }
     }
 
     private void SendWaiting()
@@ -194,13 +199,15 @@ internal sealed class BackendRequests : IDisposable
     /// <param name="Loop">Tells when the socket can be used.</param>
     /// <param name="Log">The supervisor's.</param>
     /// <param name="Acknowledges">Whether the front-end answers at this moment: REPLY_ACK.</param>
+    /// <param name="OnMissRefused">Called when the front-end has no translation for what was asked.</param>
     internal sealed record Context(
         string Device,
         IActorRef Self,
         ITimerScheduler Timers,
         ReadinessLoop Loop,
         ILoggingAdapter Log,
-        Func<bool> Acknowledges);
+        Func<bool> Acknowledges,
+        Action OnMissRefused);
 }
 
 /// <summary>Something came over a channel.</summary>

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Event;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
@@ -11,6 +12,8 @@ namespace Ringmaster.Actors.Device;
 /// </content>
 public sealed partial class DeviceSupervisor
 {
+    private static readonly TimeSpan TranslationRetry = TimeSpan.FromMilliseconds(100);
+
     private BackendRequests? _requests;
     private bool _configOwed;
     private bool _hostLinkUp = true;
@@ -25,6 +28,9 @@ public sealed partial class DeviceSupervisor
         {
             CloseBackendChannel();
             OpenBackendChannel(state.BackendChannel);
+
+            // What was lacking before the channel is asked for now.
+            _session.Amend(each => each with { Iotlb = each.Iotlb.Renew() });
 
             // Calls from before the channel were lost with nobody to take them; one too many does no harm.
             for (int ring = 0; ring < state.Rings.Length && state.Has(ProtocolFeatures.InbandNotifications); ring++)
@@ -49,7 +55,13 @@ public sealed partial class DeviceSupervisor
             _requests = new BackendRequests(
                 socket,
                 new BackendRequests.Context(
-                    Name, Self, Timers, _parts.Loop, _log, () => _session!.State.Has(ProtocolFeatures.ReplyAck)));
+                    Name,
+                    Self,
+                    Timers,
+                    _parts.Loop,
+                    _log,
+                    () => _session!.State.Has(ProtocolFeatures.ReplyAck),
+                    AskAgainLater));
         }
         catch (LinuxException e)
         {
@@ -113,6 +125,26 @@ public sealed partial class DeviceSupervisor
         if (_session!.State.ErrorsByMessage(ring))
         {
             _requests?.Post(new BackendRequest(BackendRequestCode.VringErr, ring));
+        }
+    }
+
+    /// <summary>QEMU gives no translation while it starts rings, nor has a guest one for each address that it names.</summary>
+    private void AskAgainLater() => Timers.StartSingleTimer(AskAgain.Instance, AskAgain.Instance, TranslationRetry);
+
+    private void OnAskAgain(AskAgain message)
+    {
+        if (IsServing)
+        {
+            _session!.Amend(state => state with { Iotlb = state.Iotlb.Renew() });
+            _pairs.ReconcileAll();
+        }
+    }
+
+    private void OnTranslationMissing(IotlbMiss missing)
+    {
+        if (IsServing)
+        {
+            _requests?.Post(new BackendRequest(BackendRequestCode.IotlbMsg, Missing: missing));
         }
     }
 
@@ -214,5 +246,14 @@ public sealed partial class DeviceSupervisor
         }
 
         Context.Parent.Tell(new DeviceAdjusted(Name, message.Cause?.Message));
+    }
+
+    private sealed record AskAgain
+    {
+        internal static readonly AskAgain Instance = new();
+
+        private AskAgain()
+        {
+        }
     }
 }

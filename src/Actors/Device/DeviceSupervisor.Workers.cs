@@ -4,6 +4,7 @@ using Akka.Event;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Device;
@@ -58,8 +59,8 @@ public sealed partial class DeviceSupervisor
     private PairDemand DemandOfPair(int pair)
     {
         return _session is { Ended: false } session
-            ? new PairDemand(session.Maps, session.State.LogCall, session.PlanOf(2 * pair), session.PlanOf((2 * pair) + 1))
-            : new PairDemand(GuestMaps.None, null, null, null);
+            ? new PairDemand(session.Maps, session.State.Iotlb, session.State.LogCall, session.PlanOf(2 * pair), session.PlanOf((2 * pair) + 1))
+            : new PairDemand(GuestMaps.None, Iotlb.Empty, null, null, null);
     }
 
     private void OnRingStoppedAt(int pair, RingSide side, uint index)

@@ -67,6 +67,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
             Plan = pair => _host.Kind.PlanWorker(pair.Index, pair.Generation, pair.Cpu, pair.Counters),
             RingStoppedAt = OnRingStoppedAt,
             RingGivenUp = OnRingGivenUp,
+            TranslationMissing = OnTranslationMissing,
             HealthChanged = RefreshHost,
             AwaitsPages = () => IsServing && _session!.AwaitsPages(),
         };
@@ -189,6 +190,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         Receive<BackendChannelRoom>(OnBackendChannelRoom);
         Receive<BackendReplyOverdue>(OnBackendReplyOverdue);
         Receive<InbandCall>(OnInbandCall);
+        Receive<AskAgain>(OnAskAgain);
         Receive<HostLinkNoticed>(OnHostLinkNoticed);
         Receive<HostLink>(OnHostLink);
         Receive<HostLinkUnknown>(OnHostLinkUnknown);

@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.Event;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Actors.Settings;
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Device;
@@ -61,6 +62,9 @@ internal sealed class PairSet
 
     /// <summary>True while workers may have to wait for guest memory to come, for as long as that takes.</summary>
     internal required Func<bool> AwaitsPages { get; init; }
+
+    /// <summary>Told that a ring waits for a translation.</summary>
+    internal required Action<IotlbMiss> TranslationMissing { get; init; }
 
     /// <summary>Told that a pair or a ring was given up, or has recovered.</summary>
     internal required Action HealthChanged { get; init; }
@@ -215,6 +219,9 @@ internal sealed class PairSet
                 break;
             case CommandDone done:
                 Acknowledge(pair, done);
+                break;
+            case TranslationMissing missing:
+                TranslationMissing(missing.Missing);
                 break;
             case RingBroken broken:
                 OnRingBroken(pair, broken);

@@ -29,10 +29,11 @@ public enum PairHealth
 
 /// <summary>What a pair's worker should be doing. The plans are null for rings that must not run.</summary>
 /// <param name="Maps">Guest memory, log and in-flight region.</param>
+/// <param name="Iotlb">The translations of a device behind an IOMMU.</param>
 /// <param name="LogCall">Signalled when something was marked in the log, or null.</param>
 /// <param name="Rx">The receive ring.</param>
 /// <param name="Tx">The transmit ring.</param>
-internal readonly record struct PairDemand(GuestMaps Maps, OwnedFd? LogCall, RingPlan? Rx, RingPlan? Tx)
+internal readonly record struct PairDemand(GuestMaps Maps, Iotlb Iotlb, OwnedFd? LogCall, RingPlan? Rx, RingPlan? Tx)
 {
     internal RingPlan? Of(RingSide side) => side == RingSide.Rx ? Rx : Tx;
 }
@@ -50,6 +51,7 @@ internal sealed class WorkerPair
     private readonly bool[] _ringBroken = new bool[2];
     private readonly HashSet<long> _outstanding = [];
     private GuestMemory _toldMemory = GuestMemory.Empty;
+    private Iotlb _toldIotlb = Iotlb.Empty;
     private SetLog? _toldLog;
     private InflightRegion? _toldInflight;
     private bool _threadGone = true;
@@ -221,6 +223,12 @@ internal sealed class WorkerPair
             _toldMemory = demand.Maps.Memory;
         }
 
+        if (!ReferenceEquals(_toldIotlb, demand.Iotlb))
+        {
+            commands.Add(new SetIotlb(demand.Iotlb));
+            _toldIotlb = demand.Iotlb;
+        }
+
         if (!ReferenceEquals(_toldLog?.Log, demand.Maps.Log) || !ReferenceEquals(_toldLog?.Call, demand.LogCall))
         {
             _toldLog = new SetLog(demand.Maps.Log, demand.LogCall);
@@ -272,6 +280,7 @@ internal sealed class WorkerPair
     {
         _outstanding.Clear();
         _toldMemory = GuestMemory.Empty;
+        _toldIotlb = Iotlb.Empty;
         _toldLog = null;
         _toldInflight = null;
         Array.Clear(_told);

@@ -31,11 +31,17 @@ public sealed record DeviceProfile(
         & VhostUserSession.SupportedFeatures
         & ~(Mac is null ? VirtioFeatures.Mac : VirtioFeatures.None)
         & ~(Mtu is null ? VirtioFeatures.Mtu : VirtioFeatures.None)
-        & ~(HasLog ? VirtioFeatures.None : VirtioFeatures.LogAll);
+        & ~(HasLog ? VirtioFeatures.None : VirtioFeatures.LogAll)
+        & ~(CanAsk ? VirtioFeatures.None : VirtioFeatures.AccessPlatform);
 
     // LOG_ALL is a promise that a log can be handed over.
     private bool HasLog =>
         Features.HasFlag(VirtioFeatures.ProtocolFeatures) && ProtocolFeatures.HasFlag(ProtocolFeatures.LogShmfd);
+
+    // Translations have to be asked for, and withdrawn ones to be acknowledged: QEMU gives up without these.
+    private bool CanAsk =>
+        Features.HasFlag(VirtioFeatures.ProtocolFeatures)
+        && ProtocolFeatures.HasFlag(ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck);
 
     /// <summary>The answer to GET_PROTOCOL_FEATURES.</summary>
     public ProtocolFeatures OfferedProtocolFeatures => OfferedFeatures.HasFlag(VirtioFeatures.ProtocolFeatures)

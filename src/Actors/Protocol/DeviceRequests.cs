@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
 
@@ -34,7 +35,8 @@ internal static class DeviceRequests
             return RefuseFeatures(state, "the format of rings cannot change while one runs");
         }
 
-        SessionState next = state with { Features = features, FeaturesRefused = false };
+        Iotlb iotlb = features.HasFlag(VirtioFeatures.AccessPlatform) ? state.Iotlb : Iotlb.Empty;
+        SessionState next = state with { Features = features, FeaturesRefused = false, Iotlb = iotlb };
         bool enabled = next.RingsStartEnabled;
         int misfit = Array.FindIndex([.. running.Select((runs, ring) => runs && next.PlanOf(ring) is null)], lost => lost);
         if (misfit >= 0)
@@ -156,6 +158,7 @@ internal static class DeviceRequests
         Status = DeviceStatus.None,
         NeedsReset = false,
         Mac = state.Profile.Mac ?? default,
+        Iotlb = Iotlb.Empty,
         Rings = [.. state.Rings.Select(ring => ring.Reset())],
     };
 

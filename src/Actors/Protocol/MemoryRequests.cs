@@ -25,7 +25,12 @@ internal static class MemoryRequests
 
         regions = [.. regions.Select(region => Understood(state, region))];
         ImmutableArray<(MemoryRegionLayout, OwnedFd)> files = [.. regions.Select((region, i) => (region, message.TakeFd(i)))];
-        SessionState next = state with { Regions = [.. regions], RepeatedRegions = state.RepeatedRegions.Clear() };
+        SessionState next = state with
+        {
+            Regions = [.. regions],
+            RepeatedRegions = state.RepeatedRegions.Clear(),
+            Iotlb = Iotlb.Empty,
+        };
         return PostcopyRequests.WithBases(Outcome.Done(next, new MapMemory(files)), next.Regions, single: false);
     }
 
@@ -73,7 +78,9 @@ internal static class MemoryRequests
                     return Outcome.Done(Repeat(state, known, -1));
                 }
 
-                return Outcome.Done(state with { Regions = state.Regions.Remove(known) }, new RemoveRegion(known));
+                return Outcome.Done(
+                    state with { Regions = state.Regions.Remove(known), Iotlb = Iotlb.Empty },
+                    new RemoveRegion(known));
             }
         }
 

@@ -17,6 +17,9 @@ internal enum Gate
 
     /// <summary>The row's protocol feature is acknowledged.</summary>
     Acknowledged,
+
+    /// <summary>VIRTIO_F_ACCESS_PLATFORM is acknowledged.</summary>
+    AccessPlatform,
 }
 
 /// <summary>Which rings a request needs quiet, or makes so.</summary>
@@ -93,6 +96,7 @@ internal sealed record RequestRow(RequestCode Code, Func<SessionState, VhostUser
             "VHOST_USER_F_PROTOCOL_FEATURES is not offered",
         Gate.Offered when !state.Profile.OfferedProtocolFeatures.HasFlag(Feature) => $"{Feature} is not offered",
         Gate.Acknowledged when !state.Has(Feature) => $"{Feature} is not negotiated",
+        Gate.AccessPlatform when !state.Features.HasFlag(VirtioFeatures.AccessPlatform) => "ACCESS_PLATFORM is not negotiated",
         _ => null,
     };
 }

@@ -62,6 +62,10 @@ internal static class RequestTable
         {
             Fds = OneFd, Gate = Gate.Offered, Feature = ProtocolFeatures.BackendReq,
         },
+        new(RequestCode.IotlbMsg, IotlbRequests.Change)
+        {
+            Payload = new(IotlbPayload.MinSizeInBytes, IotlbPayload.SizeInBytes), Gate = Gate.AccessPlatform, Quiet = Quiet.Fence,
+        },
         new(RequestCode.GetConfig, NetRequests.GetConfig)
         {
             Payload = Config, Gate = Gate.Acknowledged, Feature = ProtocolFeatures.Config, HasReply = true,

@@ -103,7 +103,7 @@ internal static class RingLayout
     }
 
     // Follows the range from region to region, so that a part may lie across two that are neighbours.
-    private static bool Holds(ImmutableArray<MemoryRegionLayout> regions, ulong start, ulong length)
+    internal static bool Holds(ImmutableArray<MemoryRegionLayout> regions, ulong start, ulong length)
     {
         while (true)
         {

@@ -83,6 +83,12 @@ public sealed record SessionState
     /// <summary>SET_DEVICE_STATE_FD: the transfer of the device's state that CHECK_DEVICE_STATE has yet to end, or null.</summary>
     public DeviceStateTransfer? Transfer { get; init; }
 
+    /// <summary>
+    /// The translations given for a device behind an IOMMU (ACCESS_PLATFORM). Gone with a reset and with whatever memory they
+    /// may lead to: they are asked for again.
+    /// </summary>
+    public Iotlb Iotlb { get; init; } = Iotlb.Empty;
+
     /// <summary>The rings: 2 x pair receives for the guest, 2 x pair + 1 transmits.</summary>
     public ImmutableArray<RingState> Rings { get; init; }
 

@@ -26,7 +26,7 @@ public static class VhostUserSession
         | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6
         | VirtioFeatures.Mac | VirtioFeatures.Mtu | VirtioFeatures.Mq | VirtioFeatures.CtrlVq
         | VirtioFeatures.Status | VirtioFeatures.GuestAnnounce | VirtioFeatures.LogAll
-        | VirtioFeatures.NotificationData | VirtioFeatures.RingReset;
+        | VirtioFeatures.NotificationData | VirtioFeatures.RingReset | VirtioFeatures.AccessPlatform;
 
     /// <summary>The protocol features that are implemented; more is never offered.</summary>
     public const ProtocolFeatures SupportedProtocolFeatures =

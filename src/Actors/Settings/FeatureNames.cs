@@ -46,6 +46,7 @@ public static class FeatureNames
         (VirtioFeatures.Mq, VirtioFeatures.CtrlVq),
         (VirtioFeatures.GuestAnnounce, VirtioFeatures.CtrlVq),
         (VirtioFeatures.LogAll, VirtioFeatures.ProtocolFeatures),
+        (VirtioFeatures.AccessPlatform, VirtioFeatures.ProtocolFeatures),
     ];
 
     /// <summary>Protocol features that HOCON can mask.</summary>

@@ -140,6 +140,25 @@ public sealed partial class FrontendClient
         }
     }
 
+    /// <summary>IOTLB_MSG: gives or withdraws a translation.</summary>
+    /// <returns>What the back-end answers; 0 = done.</returns>
+    public ulong TrySendIotlb(IotlbType type, ulong iova, ulong size, ulong userAddress, IotlbAccess access)
+    {
+        byte[] payload = new byte[32];
+        BinaryPrimitives.WriteUInt64LittleEndian(payload, iova);
+        BinaryPrimitives.WriteUInt64LittleEndian(payload.AsSpan(8), size);
+        BinaryPrimitives.WriteUInt64LittleEndian(payload.AsSpan(16), userAddress);
+        payload[24] = (byte)access;
+        payload[25] = (byte)type;
+        return TryTell(RequestCode.IotlbMsg, payload);
+    }
+
+    /// <summary>SET_MEM_TABLE as a guest behind an IOMMU has it here: see <see cref="DriverIommu"/>.</summary>
+    internal void SetMemTableBehindIommu(GuestRam ram) => Tell(
+        RequestCode.SetMemTable,
+        MemTable([.. ram.Regions.Select(region => region with { GuestAddress = region.GuestAddress + DriverIommu.Distance })]),
+        FilesOf(ram));
+
     /// <summary>NET_SET_MTU.</summary>
     public void SetMtu(ulong mtu) => Tell(RequestCode.NetSetMtu, Number(mtu));
 

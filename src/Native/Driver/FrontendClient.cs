@@ -7,7 +7,8 @@ namespace Ringmaster.Native.Driver;
 
 /// <summary>
 /// The front-end of a vhost-user connection: sends requests and waits for the replies. It blocks (up to
-/// <see cref="Timeout"/>), so it is for the guest's half alone. One thread at a time.
+/// <see cref="Timeout"/>), so it is for the guest's half alone. One thread at a time, but for <see cref="Ask"/> and
+/// <see cref="TryTell"/>, which take turns.
 /// </summary>
 /// <remarks>
 /// The wire format is written here by hand and shares nothing with the back-end's codec, so that a mistake in one is
@@ -20,6 +21,7 @@ public sealed partial class FrontendClient : IDisposable
     private const uint ReplyFlag = 1 << 2;
     private const uint NeedReplyFlag = 1 << 3;
     private readonly OwnedFd _socket;
+    private readonly Lock _turn = new();
 
     /// <summary>Speaks over a connected socket.</summary>
     /// <param name="socket">Owned by this object from here on.</param>
@@ -121,8 +123,13 @@ public sealed partial class FrontendClient : IDisposable
     /// <summary>Sends a request that has a reply of its own, and waits for the reply.</summary>
     public FrontendReply Ask(RequestCode request, ReadOnlySpan<byte> payload = default, params ReadOnlySpan<OwnedFd> fds)
     {
-        Send((uint)request, payload, false, fds);
-        FrontendReply reply = Receive();
+        FrontendReply reply;
+        lock (_turn)
+        {
+            Send((uint)request, payload, false, fds);
+            reply = Receive();
+        }
+
         if (reply.Request != (uint)request || reply.Flags != (Version | ReplyFlag))
         {
             reply.Dispose();
@@ -139,14 +146,12 @@ public sealed partial class FrontendClient : IDisposable
     /// <returns>The acknowledgement: 0 = done (also where there is none).</returns>
     public ulong TryTell(RequestCode request, ReadOnlySpan<byte> payload, params ReadOnlySpan<OwnedFd> fds)
     {
-        if (!ProtocolFeatures.HasFlag(ProtocolFeatures.ReplyAck))
+        using FrontendReply? reply = Exchange(request, payload, fds);
+        if (reply is null)
         {
-            Send((uint)request, payload, false, fds);
             return 0;
         }
 
-        Send((uint)request, payload, true, fds);
-        using FrontendReply reply = Receive();
         return reply.Request == (uint)request && reply.Flags == (Version | ReplyFlag)
             ? reply.Number
             : throw new FrontendException($"{request} was acknowledged by request {reply.Request} with flags 0x{reply.Flags:x}.");
@@ -187,6 +192,16 @@ public sealed partial class FrontendClient : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _socket.Dispose();
+
+    private FrontendReply? Exchange(RequestCode request, ReadOnlySpan<byte> payload, ReadOnlySpan<OwnedFd> fds)
+    {
+        lock (_turn)
+        {
+            bool acknowledged = ProtocolFeatures.HasFlag(ProtocolFeatures.ReplyAck);
+            Send((uint)request, payload, acknowledged, fds);
+            return acknowledged ? Receive() : null;
+        }
+    }
 
     private void SendMessage(uint request, uint flags, ReadOnlySpan<byte> payload, params ReadOnlySpan<OwnedFd> fds)
     {

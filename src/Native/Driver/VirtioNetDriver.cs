@@ -252,6 +252,12 @@ public sealed class VirtioNetDriver : IDisposable
 
     private void ShareMemory()
     {
+        if (Features.HasFlag(VirtioFeatures.AccessPlatform))
+        {
+            Client.SetMemTableBehindIommu(Ram);
+            return;
+        }
+
         if (!_options.AddRegions || !Client.ProtocolFeatures.HasFlag(ProtocolFeatures.ConfigureMemSlots))
         {
             Client.SetMemTable(Ram);
@@ -279,10 +285,14 @@ public sealed class VirtioNetDriver : IDisposable
         Client.SetVringKick(index, kick.Fd);
     }
 
-    /// <summary>A ring's addresses as SET_VRING_ADDR wants them: the front-end's own, or with GPA_ADDRESSES the guest's.</summary>
-    public RingAddresses UserAddresses(DriverRing ring) => Client.ProtocolFeatures.HasFlag(ProtocolFeatures.GpaAddresses)
+    /// <summary>
+    /// A ring's addresses as SET_VRING_ADDR wants them: the front-end's own; with GPA_ADDRESSES the guest's; behind an IOMMU as the
+    /// device is to see them.
+    /// </summary>
+    public RingAddresses UserAddresses(DriverRing ring) =>
+        Client.ProtocolFeatures.HasFlag(ProtocolFeatures.GpaAddresses) || Features.HasFlag(VirtioFeatures.AccessPlatform)
         ? ring.Addresses
-        : new(
+        : new RingAddresses(
             Ram.ToUser(ring.Addresses.Descriptors),
             Ram.ToUser(ring.Addresses.Driver),
             Ram.ToUser(ring.Addresses.Device));

@@ -228,6 +228,16 @@ public sealed unsafe class GuestMemory
         return false;
     }
 
+    /// <summary>Finds the region that holds one of the front-end's own addresses.</summary>
+    /// <param name="userAddress">The address.</param>
+    /// <param name="region">The region by the front-end's addresses.</param>
+    internal bool TryFindUser(ulong userAddress, out AddressRange region)
+    {
+        int index = _user.Find(userAddress);
+        region = index < 0 ? default : _user[index];
+        return index >= 0;
+    }
+
     /// <summary>
     /// Translates a range of the front-end's own addresses, as rings are given in. The whole range must be in one piece in
     /// this process: within one region, or over regions that happen to follow each other here as they do there.
@@ -265,7 +275,7 @@ public sealed unsafe class GuestMemory
     }
 
     /// <summary>Waits until the pages of a range are here; it may pass the end of a region.</summary>
-    private void Fetch(byte* host, ulong length)
+    internal void Fetch(byte* host, ulong length)
     {
         foreach (FaultWindow window in _windows)
         {

@@ -14,6 +14,12 @@ internal enum PopStatus
 
     /// <summary>The ring itself is broken: an index that cannot be.</summary>
     BrokenRing,
+
+    /// <summary>
+    /// The chain stays where it is, as if never looked at, because the IOTLB has no translation for an address in it:
+    /// <see cref="IVirtqueue{TSelf}.Missing"/>.
+    /// </summary>
+    Missing,
 }
 
 /// <summary>One descriptor chain taken from a ring, and where its buffers stand in the <see cref="VectorSpace"/>.</summary>

@@ -70,6 +70,9 @@ internal interface IVirtqueue<TSelf>
     /// <summary>True when at least one chain is available. Reads guest memory, orders nothing.</summary>
     bool HasWork { get; }
 
+    /// <summary>What the last look at the ring lacked, until the ring is attached again.</summary>
+    IotlbMiss? Missing { get; }
+
     /// <summary>Where the ring stands, in the form of <c>RingPlan.Base</c>.</summary>
     uint Base { get; }
 }

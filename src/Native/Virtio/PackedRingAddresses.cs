@@ -1,4 +1,5 @@
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Virtio;
@@ -17,7 +18,7 @@ internal unsafe struct PackedRingAddresses
     /// suppression for each side, aligned to 4.
     /// </summary>
     /// <returns>Null when all parts are mapped and aligned; else what is wrong.</returns>
-    internal static string? Translate(RingPlan plan, GuestMemory memory, out PackedRingAddresses addresses)
+    internal static string? Translate(RingPlan plan, GuestView view, out PackedRingAddresses addresses)
     {
         addresses = default;
         if (plan.Size is < 1 or > 32768)
@@ -26,17 +27,17 @@ internal unsafe struct PackedRingAddresses
         }
 
         ulong length = PackedDescriptor.Size * (ulong)plan.Size;
-        if (!RingPart.TryTranslate(memory, plan.DescriptorAddress, length, PackedDescriptor.Size, out byte* descriptors))
+        if (!RingPart.TryTranslate(view, plan.DescriptorAddress, length, PackedDescriptor.Size, IotlbAccess.ReadWrite, out byte* descriptors))
         {
             return RingPart.Unusable("descriptor ring", plan.DescriptorAddress);
         }
 
-        if (!RingPart.TryTranslate(memory, plan.DriverAddress, EventSize, EventSize, out byte* driverEvent))
+        if (!RingPart.TryTranslate(view, plan.DriverAddress, EventSize, EventSize, IotlbAccess.ReadOnly, out byte* driverEvent))
         {
             return RingPart.Unusable("driver event suppression", plan.DriverAddress);
         }
 
-        if (!RingPart.TryTranslate(memory, plan.DeviceAddress, EventSize, EventSize, out byte* deviceEvent))
+        if (!RingPart.TryTranslate(view, plan.DeviceAddress, EventSize, EventSize, IotlbAccess.WriteOnly, out byte* deviceEvent))
         {
             return RingPart.Unusable("device event suppression", plan.DeviceAddress);
         }

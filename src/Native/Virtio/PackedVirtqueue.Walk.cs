@@ -58,7 +58,7 @@ internal unsafe partial struct PackedVirtqueue
         for (uint i = 0; i < count; i++)
         {
             PackedDescriptor entry;
-            if (!_memory.TryRead(table + (i * PackedDescriptor.Size), &entry, PackedDescriptor.Size)
+            if (!_tables.TryRead(table + (i * PackedDescriptor.Size), &entry, PackedDescriptor.Size)
                 || !AppendBuffer(entry.Address, entry.Tail, space, deviceWrites, first))
             {
                 return false;
@@ -76,7 +76,7 @@ internal unsafe partial struct PackedVirtqueue
             PackedDescriptor descriptor = _descriptors[PackedPosition.Index(position, _size)];
             if (descriptor.Tail.Length <= longest)
             {
-                _memory.Prefetch(descriptor.Address, descriptor.Tail.Length);
+                _buffers.Prefetch(descriptor.Address, descriptor.Tail.Length);
             }
 
             position = PackedPosition.Advance(position, 1, _size);
@@ -85,5 +85,5 @@ internal unsafe partial struct PackedVirtqueue
 
     private bool AppendBuffer(ulong address, PackedTail tail, VectorSpace space, bool deviceWrites, int first) =>
         ((tail.Flags & DescriptorFlags.Write) != 0) == deviceWrites
-        && space.Append(ref _memory, address, tail.Length, first);
+        && space.Append(ref _buffers, address, tail.Length, first);
 }

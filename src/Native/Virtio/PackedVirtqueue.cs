@@ -1,4 +1,5 @@
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Virtio;
@@ -35,7 +36,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     private readonly bool _inOrder;
     private readonly UsedDescriptor[] _used;
     private readonly RingLog _log;
-    private TranslationCache _memory;
+    private TranslationCache _buffers;
+    private TranslationCache _tables;
     private PackedDescriptor* _source;
     private PackedInflight? _inflight;
     private PackedDescriptor[]? _resubmitted;
@@ -59,7 +61,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
         _used = new UsedDescriptor[plan.Size];
         _log = new RingLog(plan, view);
-        _memory = new TranslationCache(view.Memory);
+        _buffers = new TranslationCache(view.Memory, view.Iotlb, view.BufferAccess);
+        _tables = new TranslationCache(view.Memory, view.Iotlb, IotlbAccess.ReadOnly);
         SetPosition(position);
     }
 
@@ -72,7 +75,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     public static string? TryAttach(RingPlan plan, GuestView view, out PackedVirtqueue ring)
     {
         ring = default;
-        string? problem = PackedRingAddresses.Translate(plan, view.Memory, out PackedRingAddresses addresses);
+        string? problem = PackedRingAddresses.Translate(plan, view, out PackedRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -84,7 +87,7 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
 
     public string? TryReattach(RingPlan plan, GuestView view)
     {
-        string? problem = PackedRingAddresses.Translate(plan, view.Memory, out PackedRingAddresses addresses);
+        string? problem = PackedRingAddresses.Translate(plan, view, out PackedRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -108,6 +111,8 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
     }
 
     public readonly uint Base => PackedPosition.Encode(_published, _size) * 0x10001u;
+
+    public readonly IotlbMiss? Missing => _buffers.Missing ?? _tables.Missing;
 
     public readonly bool HasWork => IsAvailable(_next);
 
@@ -137,9 +142,10 @@ internal unsafe partial struct PackedVirtqueue : IVirtqueue<PackedVirtqueue>
         else
         {
             space.Truncate(chain.FirstVector);
+            chain.Status = chain.Status == PopStatus.BadChain && Missing is not null ? PopStatus.Missing : chain.Status;
         }
 
-        if (chain.Status != PopStatus.BrokenRing)
+        if (chain.Status is PopStatus.Popped or PopStatus.BadChain)
         {
             _next = PackedPosition.Advance(_next, chain.Slots, _size);
         }

@@ -11,6 +11,7 @@ internal readonly struct RingLog
 {
     private readonly DirtyLog? _log;
     private readonly GuestMemory _memory;
+    private readonly Iotlb? _iotlb;
     private readonly ulong _devicePart;
     private readonly ulong _descriptors;
 
@@ -18,7 +19,10 @@ internal readonly struct RingLog
     {
         _log = plan.LogUsed is null ? null : view.Log;
         _memory = view.Memory;
-        _devicePart = plan.LogUsed ?? 0;
+        _iotlb = view.Iotlb;
+
+        // Behind an IOMMU the front-end gives no guest-physical address: its own of the used ring is all that is known.
+        _devicePart = view.Iotlb is null ? plan.LogUsed ?? 0 : plan.DeviceAddress;
         _descriptors = plan.DescriptorAddress;
     }
 
@@ -26,7 +30,17 @@ internal readonly struct RingLog
     internal bool On => _log is not null;
 
     /// <summary>Marks bytes of the used ring or the device event suppression, whose place the front-end gives.</summary>
-    internal void MarkDevicePart(ulong offset, ulong length) => _log!.Mark(_devicePart + offset, length);
+    internal void MarkDevicePart(ulong offset, ulong length)
+    {
+        if (_iotlb is null)
+        {
+            _log!.Mark(_devicePart + offset, length);
+        }
+        else
+        {
+            IovaMarks.Mark(_log!, _memory, _iotlb, _devicePart + offset, length);
+        }
+    }
 
     /// <summary>
     /// Marks bytes of the descriptor ring of a packed ring. The front-end gives no guest address for them, so it is found by
@@ -34,7 +48,11 @@ internal readonly struct RingLog
     /// </summary>
     internal void MarkDescriptors(ulong offset, ulong length)
     {
-        if (_memory.TryToGuestAddress(_descriptors + offset, out ulong guestAddress))
+        if (_iotlb is not null)
+        {
+            IovaMarks.Mark(_log!, _memory, _iotlb, _descriptors + offset, length);
+        }
+        else if (_memory.TryToGuestAddress(_descriptors + offset, out ulong guestAddress))
         {
             _log!.Mark(guestAddress, length);
         }

@@ -1,4 +1,5 @@
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Native.Virtio;
 
@@ -6,12 +7,56 @@ namespace Ringmaster.Native.Virtio;
 internal static unsafe class RingPart
 {
     /// <summary>Translates a part; false when it is not aligned, here or there, or not wholly in one piece of memory.</summary>
-    internal static bool TryTranslate(GuestMemory memory, ulong userAddress, ulong length, ulong alignment, out byte* host)
+    /// <param name="view">What there is of the guest.</param>
+    /// <param name="address">The front-end's virtual address; behind an IOMMU an IO virtual address.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="alignment">Of the address.</param>
+    /// <param name="access">What the device does there.</param>
+    /// <param name="host">Where it lies here.</param>
+    internal static bool TryTranslate(
+        GuestView view,
+        ulong address,
+        ulong length,
+        ulong alignment,
+        IotlbAccess access,
+        out byte* host)
     {
         host = null;
-        return userAddress % alignment == 0
-            && memory.TryTranslateUser(userAddress, length, out host)
-            && (ulong)host % alignment == 0;
+        bool found = view.Iotlb is { } iotlb
+            ? TryTranslate(iotlb, view.Memory, address, length, access, out host)
+            : view.Memory.TryTranslateUser(address, length, out host);
+        return address % alignment == 0 && found && (ulong)host % alignment == 0;
+    }
+
+    private static bool TryTranslate(
+        Iotlb iotlb,
+        GuestMemory memory,
+        ulong iova,
+        ulong length,
+        IotlbAccess access,
+        out byte* host)
+    {
+        host = null;
+        for (ulong done = 0; done < length;)
+        {
+            ulong at = iova + done;
+            if (!iotlb.TryFind(at, access, out IotlbEntry entry))
+            {
+                return false;
+            }
+
+            ulong offset = at - entry.Iova;
+            ulong piece = Math.Min(length - done, entry.Size - offset);
+            if (!memory.TryTranslateUser(entry.UserAddress + offset, piece, out byte* found) || (done > 0 && found != host + done))
+            {
+                return false;
+            }
+
+            host = done == 0 ? found : host;
+            done += piece;
+        }
+
+        return true;
     }
 
     /// <summary>What to say when it cannot be translated.</summary>

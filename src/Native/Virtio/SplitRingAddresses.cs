@@ -1,4 +1,5 @@
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Virtio;
@@ -15,7 +16,7 @@ internal unsafe struct SplitRingAddresses
     /// 8 bytes a used one, both with the event index).
     /// </summary>
     /// <returns>Null when all parts are mapped and aligned; else what is wrong.</returns>
-    internal static string? Translate(RingPlan plan, GuestMemory memory, out SplitRingAddresses addresses)
+    internal static string? Translate(RingPlan plan, GuestView view, out SplitRingAddresses addresses)
     {
         addresses = default;
         ulong size = (ulong)plan.Size;
@@ -25,17 +26,17 @@ internal unsafe struct SplitRingAddresses
         }
 
         ulong tableLength = SplitDescriptor.Size * size;
-        if (!RingPart.TryTranslate(memory, plan.DescriptorAddress, tableLength, SplitDescriptor.Size, out byte* descriptors))
+        if (!RingPart.TryTranslate(view, plan.DescriptorAddress, tableLength, SplitDescriptor.Size, IotlbAccess.ReadOnly, out byte* descriptors))
         {
             return RingPart.Unusable("descriptor table", plan.DescriptorAddress);
         }
 
-        if (!RingPart.TryTranslate(memory, plan.DriverAddress, 6 + (2 * size), 2, out addresses.Available))
+        if (!RingPart.TryTranslate(view, plan.DriverAddress, 6 + (2 * size), 2, IotlbAccess.ReadOnly, out addresses.Available))
         {
             return RingPart.Unusable("available ring", plan.DriverAddress);
         }
 
-        if (!RingPart.TryTranslate(memory, plan.DeviceAddress, 6 + (8 * size), 4, out addresses.Used))
+        if (!RingPart.TryTranslate(view, plan.DeviceAddress, 6 + (8 * size), 4, IotlbAccess.WriteOnly, out addresses.Used))
         {
             return RingPart.Unusable("used ring", plan.DeviceAddress);
         }

@@ -51,7 +51,7 @@ internal unsafe partial struct SplitVirtqueue
         for (int left = (int)Math.Min(count, 32768u); left > 0; left--)
         {
             SplitDescriptor descriptor;
-            if (!_memory.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
+            if (!_tables.TryRead(table + (index * SplitDescriptor.Size), &descriptor, SplitDescriptor.Size)
                 || (descriptor.Flags & DescriptorFlags.Indirect) != 0
                 || !AppendBuffer(in descriptor, space, deviceWrites, first))
             {
@@ -84,7 +84,7 @@ internal unsafe partial struct SplitVirtqueue
                 SplitDescriptor descriptor = _descriptors[index];
                 if (descriptor.Length <= longest)
                 {
-                    _memory.Prefetch(descriptor.Address, descriptor.Length);
+                    _buffers.Prefetch(descriptor.Address, descriptor.Length);
                 }
             }
         }
@@ -92,5 +92,5 @@ internal unsafe partial struct SplitVirtqueue
 
     private bool AppendBuffer(in SplitDescriptor descriptor, VectorSpace space, bool deviceWrites, int first) =>
         ((descriptor.Flags & DescriptorFlags.Write) != 0) == deviceWrites
-        && space.Append(ref _memory, descriptor.Address, descriptor.Length, first);
+        && space.Append(ref _buffers, descriptor.Address, descriptor.Length, first);
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Virtio;
@@ -33,7 +34,8 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     private readonly bool _indirectAllowed;
     private readonly bool _inOrder;
     private readonly RingLog _log;
-    private TranslationCache _memory;
+    private TranslationCache _buffers;
+    private TranslationCache _tables;
     private ushort* _heads;
     private SplitInflight? _inflight;
     private ushort[]? _resubmitted;
@@ -59,7 +61,8 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         _indirectAllowed = plan.Features.HasFlag(VirtioFeatures.IndirectDesc);
         _inOrder = plan.Features.HasFlag(VirtioFeatures.InOrder);
         _log = new RingLog(plan, view);
-        _memory = new TranslationCache(view.Memory);
+        _buffers = new TranslationCache(view.Memory, view.Iotlb, view.BufferAccess);
+        _tables = new TranslationCache(view.Memory, view.Iotlb, IotlbAccess.ReadOnly);
     }
 
     /// <inheritdoc/>
@@ -70,7 +73,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     /// </remarks>
     public static string? TryAttach(RingPlan plan, GuestView view, out SplitVirtqueue ring)
     {
-        string? problem = SplitRingAddresses.Translate(plan, view.Memory, out SplitRingAddresses addresses);
+        string? problem = SplitRingAddresses.Translate(plan, view, out SplitRingAddresses addresses);
         if (problem is not null)
         {
             ring = default;
@@ -85,7 +88,7 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
 
     public string? TryReattach(RingPlan plan, GuestView view)
     {
-        string? problem = SplitRingAddresses.Translate(plan, view.Memory, out SplitRingAddresses addresses);
+        string? problem = SplitRingAddresses.Translate(plan, view, out SplitRingAddresses addresses);
         if (problem is not null)
         {
             return problem;
@@ -110,6 +113,8 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
     }
 
     public readonly uint Base => _published;
+
+    public readonly IotlbMiss? Missing => _buffers.Missing ?? _tables.Missing;
 
     public readonly bool HasWork => Volatile.Read(ref AvailableIndex) != _nextAvailable;
 
@@ -144,7 +149,13 @@ internal unsafe partial struct SplitVirtqueue : IVirtqueue<SplitVirtqueue>
         if (chain.Status == PopStatus.BadChain)
         {
             space.Truncate(chain.FirstVector);
-            return PopStatus.BadChain;
+            if (Missing is not null)
+            {
+                _nextAvailable--;
+                chain.Status = PopStatus.Missing;
+            }
+
+            return chain.Status;
         }
 
         chain.TakeVectors(space);

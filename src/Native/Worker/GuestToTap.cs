@@ -38,7 +38,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
 
     internal override bool Run()
     {
-        if (Broken is not null || (Enabled && !_tap.Writable))
+        if (Broken is not null || Stalled || (Enabled && !_tap.Writable))
         {
             return false;
         }
@@ -61,7 +61,7 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         return true;
     }
 
-    internal override bool PrepareSleep() => Broken is null && (!Enabled || _tap.Writable) && _ring.RequestKicks(0);
+    internal override bool PrepareSleep() => Broken is null && !Stalled && (!Enabled || _tap.Writable) && _ring.RequestKicks(0);
 
     internal override void Awake()
     {
@@ -88,6 +88,12 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         {
             ref Chain chain = ref _chains[count];
             PopStatus status = _ring.TryPop(_space, deviceWrites: false, out chain);
+            if (status == PopStatus.Missing)
+            {
+                Stall(_ring.Missing!.Value);
+                break;
+            }
+
             if (status is PopStatus.Empty or PopStatus.BrokenRing)
             {
                 Broken = status == PopStatus.BrokenRing ? "the transmit ring's indices are out of range" : Broken;

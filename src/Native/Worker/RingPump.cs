@@ -21,6 +21,7 @@ internal abstract class RingPump : IDisposable
 
     private FdLease? _call;
     private FdLease? _logCall;
+    private IotlbMiss? _missing;
 
     private protected RingPump(RingPlan plan, GuestView view, TapIo io, WorkerCounters counters)
     {
@@ -34,6 +35,9 @@ internal abstract class RingPump : IDisposable
 
     /// <summary>Why the ring can go no further, or null. Set at most once.</summary>
     internal string? Broken { get; private protected set; }
+
+    /// <summary>The next chain waits for a translation; ends with the next <see cref="Update"/>.</summary>
+    internal bool Stalled { get; private set; }
 
     /// <summary>Where the ring stands, in the form of <see cref="RingPlan.Base"/>.</summary>
     internal abstract uint Base { get; }
@@ -85,7 +89,17 @@ internal abstract class RingPump : IDisposable
         _logCall = LogCallOf(plan, view)?.Lease();
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
+        Stalled = false;
+        _missing = null;
         Broken ??= Reattach(plan, view);
+    }
+
+    /// <summary>Gives the translation that is lacking, once.</summary>
+    internal IotlbMiss? TakeMissing()
+    {
+        IotlbMiss? missing = _missing;
+        _missing = null;
+        return missing;
     }
 
     /// <summary>After a batch: tells whoever reads the log that there is something new in it (SET_LOG_FD).</summary>
@@ -107,6 +121,13 @@ internal abstract class RingPump : IDisposable
     {
         bool logs = view.Log is not null && (plan.LogUsed is not null || plan.Features.HasFlag(VirtioFeatures.LogAll));
         return logs ? view.LogCall : null;
+    }
+
+    /// <summary>The chain that is next must wait.</summary>
+    private protected void Stall(IotlbMiss missing)
+    {
+        Stalled = true;
+        _missing = missing;
     }
 
     private protected abstract string? Reattach(RingPlan plan, GuestView view);

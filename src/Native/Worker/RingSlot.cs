@@ -1,5 +1,7 @@
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Worker;
 
@@ -10,6 +12,8 @@ namespace Ringmaster.Native.Worker;
 internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll)
 {
     private RingPlan? _plan;
+    private PumpFactory? _factory;
+    private IotlbMiss? _missing;
     private FdLease? _kick;
 
     internal RingSide Side { get; } = side;
@@ -20,51 +24,93 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
     /// <summary>True for a ring whose driver sends no kicks at all (SET_VRING_KICK without an fd): it must be polled.</summary>
     internal bool Polled => Pump is not null && _kick is null;
 
-    /// <summary>Takes up a ring that does not run.</summary>
-    /// <returns>Null on success, else why it cannot run; nothing is held then.</returns>
+    /// <summary>True from <see cref="Start"/> to <see cref="Stop"/>, also while the ring waits for the translation of its parts.</summary>
+    internal bool Active => _plan is not null;
+
+    /// <summary>Why a ring that waited cannot run after all, or null.</summary>
+    internal string? Problem { get; private set; }
+
+    /// <summary>
+    /// Takes up a ring that does not run. Where the IOTLB lacks a part of the ring it waits for that, see
+    /// <see cref="TakeMissing"/>.
+    /// </summary>
+    /// <returns>Null on success, else why it cannot run; it is to be stopped then.</returns>
     internal string? Start(RingPlan plan, GuestView view, PumpFactory factory)
     {
-        string? problem = factory.Create(Side, plan, view, out RingPump? pump);
+        _plan = plan;
+        _factory = factory;
+        GuestView seen = Seen(plan, view);
+        _missing = RingTranslation.FirstMissing(plan, seen);
+        if (_missing is not null)
+        {
+            return null;
+        }
+
+        string? problem = factory.Create(Side, plan, seen, out RingPump? pump);
         if (problem is not null)
         {
             return problem;
         }
 
         Pump = pump;
-        _plan = plan;
         problem = WatchKick(plan.Kick);
-        if (problem is not null)
+        if (problem is null)
         {
-            Stop();
-            return problem;
+            Pump!.Awake();
+            Pump.CallForPredecessor();
         }
 
-        Pump!.Awake();
-        return null;
+        return problem;
     }
 
     /// <summary>Changes a running ring; afterwards <see cref="RingPump.Broken"/> may be set.</summary>
     /// <returns>Null, or why the ring cannot go on.</returns>
     internal string? Update(RingPlan plan, GuestView view)
     {
+        if (Pump is null)
+        {
+            return Start(plan with { Base = _plan!.Base }, view, _factory!);
+        }
+
+        GuestView seen = Seen(plan, view);
+        if (RingTranslation.FirstMissing(plan, seen) is { } missing)
+        {
+            Suspend(plan, missing);
+            return null;
+        }
+
         bool otherKick = !ReferenceEquals(plan.Kick, _plan!.Kick);
         _plan = plan;
-        Pump!.Update(plan, view);
+        Pump.Update(plan, seen);
         return Pump.Broken ?? (otherKick ? WatchKick(plan.Kick) : null);
     }
 
-    /// <summary>The same plan on another memory table or log.</summary>
-    internal string? ChangeView(GuestView view) => Update(_plan!, view);
+    /// <summary>The same plan on another memory table, log or IOTLB; afterwards <see cref="Problem"/> may be set.</summary>
+    internal void ChangeView(GuestView view)
+    {
+        string? problem = Update(_plan!, view);
+        Problem = Pump is null ? problem : null;
+    }
+
+    /// <summary>Gives the translation that the ring waits for, once.</summary>
+    internal IotlbMiss? TakeMissing()
+    {
+        IotlbMiss? missing = _missing ?? Pump?.TakeMissing();
+        _missing = null;
+        return missing;
+    }
 
     /// <summary>Lets go of the ring.</summary>
     /// <returns>Where it stood, or null when it did not run.</returns>
     internal uint? Stop()
     {
-        uint? position = Pump?.Base;
+        uint? position = Pump?.Base ?? _plan?.Base;
         UnwatchKick();
         Pump?.Dispose();
         Pump = null;
         _plan = null;
+        _missing = null;
+        Problem = null;
         return position;
     }
 
@@ -91,6 +137,19 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
             EventFd.Signal(lease.Number);
         }
     }
+
+    /// <summary>A part of the ring has no translation any more: nothing of it may be touched until it is back.</summary>
+    private void Suspend(RingPlan plan, IotlbMiss missing)
+    {
+        uint position = Stop()!.Value;
+        _plan = plan with { Base = position };
+        _missing = missing;
+    }
+
+    /// <summary>What the ring sees: an IOTLB only where the features say so, and for the access of its side.</summary>
+    private GuestView Seen(RingPlan plan, GuestView view) => plan.Features.HasFlag(VirtioFeatures.AccessPlatform)
+        ? view with { BufferAccess = Side == RingSide.Rx ? IotlbAccess.WriteOnly : IotlbAccess.ReadOnly }
+        : view with { Iotlb = null };
 
     private string? WatchKick(OwnedFd? kick)
     {

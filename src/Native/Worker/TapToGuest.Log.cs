@@ -13,6 +13,18 @@ internal sealed unsafe partial class TapToGuest<TRing>
     private static DirtyLog? LogOf(RingPlan plan, GuestView view) =>
         plan.Features.HasFlag(VirtioFeatures.LogAll) ? view.Log : null;
 
+    private void MarkWritten(ulong address, ulong length)
+    {
+        if (_view.Iotlb is { } iotlb)
+        {
+            IovaMarks.Mark(_log!, _view.Memory, iotlb, address, length);
+        }
+        else
+        {
+            _log!.Mark(address, length);
+        }
+    }
+
     /// <summary>
     /// Marks the first <paramref name="length"/> bytes from a vector on, without what went into a spill buffer.
     /// </summary>
@@ -21,7 +33,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
         for (; length > 0; vector++)
         {
             int part = (int)Math.Min((nuint)length, _space.Vectors[vector].Length);
-            _log!.Mark(_space.GuestAddresses[vector], (ulong)part);
+            MarkWritten(_space.GuestAddresses[vector], (ulong)part);
             length -= part;
         }
     }

@@ -33,6 +33,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private readonly byte* _scratch = (byte*)NativeMemory.Alloc(MaxBatch, ScratchSize);
     private TRing _ring;
     private DirtyLog? _log;
+    private GuestView _view;
     private bool _mergeable;
     private int _popped;
     private int _next;
@@ -44,13 +45,14 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         _tap = tap;
         _mergeable = plan.Features.HasFlag(VirtioFeatures.MrgRxbuf);
         _log = LogOf(plan, view);
+        _view = view;
     }
 
     internal override uint Base => _ring.Base;
 
     internal override bool Run()
     {
-        if (Broken is not null || !Enabled || (!_tap.Readable && !Holds))
+        if (Broken is not null || Stalled || !Enabled || (!_tap.Readable && !Holds))
         {
             return false;
         }
@@ -65,7 +67,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
     internal override bool PrepareSleep()
     {
-        if (Broken is not null || !Enabled)
+        if (Broken is not null || Stalled || !Enabled)
         {
             return false;
         }
@@ -106,6 +108,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     {
         _mergeable = plan.Features.HasFlag(VirtioFeatures.MrgRxbuf);
         _log = LogOf(plan, view);
+        _view = view;
         return _ring.TryReattach(plan, view);
     }
 
@@ -140,6 +143,12 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         PopStatus status = _ring.TryPop(_space, deviceWrites: true, out chain);
         if (status == PopStatus.Empty)
         {
+            return false;
+        }
+
+        if (status == PopStatus.Missing)
+        {
+            Stall(_ring.Missing!.Value);
             return false;
         }
 

@@ -35,6 +35,12 @@ public sealed record SetLog(DirtyLog? Log, OwnedFd? Call = null) : WorkerCommand
 /// </summary>
 public sealed record SetInflight(InflightRegion? Region) : WorkerCommand;
 
+/// <summary>
+/// Switches to other translations of a device behind an IOMMU. When it is answered, nothing is touched any more by a
+/// translation that is not among them; rings that lack one wait, and report it.
+/// </summary>
+public sealed record SetIotlb(Iotlb Iotlb) : WorkerCommand;
+
 /// <summary>Starts a ring that is stopped; looks at once for buffers already there.</summary>
 public sealed record StartRing(RingSide Side, RingPlan Plan) : WorkerCommand;
 

@@ -14,6 +14,9 @@ internal sealed partial class WorkerLoop
         {
             Execute(command);
         }
+
+        ReportMissing(_rx);
+        ReportMissing(_tx);
     }
 
     private void Execute(WorkerCommand command)
@@ -32,6 +35,11 @@ internal sealed partial class WorkerLoop
                 break;
             case SetInflight set:
                 SwitchInflight(set.Region);
+                Done(command);
+                GiveUpBroken();
+                break;
+            case SetIotlb set:
+                ChangeView(_view with { Iotlb = set.Iotlb });
                 Done(command);
                 GiveUpBroken();
                 break;
@@ -75,21 +83,19 @@ internal sealed partial class WorkerLoop
         slot.Stop();
         string? problem = slot.Start(start.Plan, _view, _factory!);
         Done(start);
-        if (problem is null)
+        if (problem is not null)
         {
-            slot.Pump!.CallForPredecessor();
-            return;
+            slot.Stop();
+            RingSlot.SignalError(start.Plan);
+            _plan.Counters.Add(WorkerCounter.RingErrors, 1);
+            _report(new RingBroken(_plan.Generation, start.Side, problem, start.Plan.Base));
         }
-
-        RingSlot.SignalError(start.Plan);
-        _plan.Counters.Add(WorkerCounter.RingErrors, 1);
-        _report(new RingBroken(_plan.Generation, start.Side, problem, start.Plan.Base));
     }
 
     private void Update(UpdateRing update)
     {
         RingSlot slot = Slot(update.Side);
-        string? problem = slot.Pump is null ? null : slot.Update(update.Plan, _view);
+        string? problem = slot.Active ? slot.Update(update.Plan, _view) : null;
         Done(update);
         if (problem is not null)
         {
@@ -130,7 +136,7 @@ internal sealed partial class WorkerLoop
         _view = view;
         foreach (RingSlot slot in (ReadOnlySpan<RingSlot>)[_rx, _tx])
         {
-            if (slot.Pump is not null)
+            if (slot.Active)
             {
                 slot.ChangeView(view);
             }
@@ -141,7 +147,7 @@ internal sealed partial class WorkerLoop
     {
         foreach (RingSlot slot in (ReadOnlySpan<RingSlot>)[_rx, _tx])
         {
-            if (slot.Pump?.Broken is string reason)
+            if ((slot.Pump?.Broken ?? slot.Problem) is string reason)
             {
                 GiveUp(slot, reason);
             }

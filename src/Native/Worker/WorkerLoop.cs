@@ -36,7 +36,7 @@ internal sealed partial class WorkerLoop
     private FdLease? _tapLease;
     private TapIo? _io;
     private PumpFactory? _factory;
-    private GuestView _view = new(GuestMemory.Empty, Log: null);
+    private GuestView _view = new(GuestMemory.Empty, Log: null, Iotlb: Iotlb.Empty);
     private bool _exit;
 
     internal WorkerLoop(WorkerPlan plan, Mailbox mailbox, Action<WorkerReport> report)
@@ -132,6 +132,11 @@ internal sealed partial class WorkerLoop
             return true;
         }
 
+        if (!progress && pump.Stalled)
+        {
+            ReportMissing(slot);
+        }
+
         return progress;
     }
 
@@ -204,6 +209,14 @@ internal sealed partial class WorkerLoop
         if (!slot.TakeKick(hungUp: (events & (EpollEvents.HangUp | EpollEvents.Error)) != 0))
         {
             GiveUp(slot, "the kick fd is closed at its other end");
+        }
+    }
+
+    private void ReportMissing(RingSlot slot)
+    {
+        if (slot.TakeMissing() is { } missing)
+        {
+            _report(new TranslationMissing(_plan.Generation, slot.Side, missing));
         }
     }
 

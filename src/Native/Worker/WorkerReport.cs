@@ -1,3 +1,5 @@
+using Ringmaster.Native.Memory;
+
 namespace Ringmaster.Native.Worker;
 
 /// <summary>What a worker tells. Reports are made on the worker's thread; the receiver must not block.</summary>
@@ -27,6 +29,15 @@ public sealed record CommandRefused(long Generation, long CommandId, string Reas
 /// <param name="Side">Which ring.</param>
 /// <param name="Base">The index to go on from, in the form of <see cref="RingPlan.Base"/>; null when the ring did not run.</param>
 public sealed record RingStopped(long Generation, long CommandId, RingSide Side, uint? Base) : CommandDone(Generation, CommandId);
+
+/// <summary>
+/// A ring waits for a translation. It goes on, or reports again, with the next <see cref="SetIotlb"/>; the other ring is not
+/// held up.
+/// </summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Side">Which ring.</param>
+/// <param name="Missing">What it lacks.</param>
+public sealed record TranslationMissing(long Generation, RingSide Side, IotlbMiss Missing) : WorkerReport(Generation);
 
 /// <summary>
 /// A ring's own structure is broken (addresses, indices, memory gone). The ring has been stopped and its error fd

@@ -67,7 +67,6 @@ public sealed class DeviceRequestsSpec
     }
 
     [Theory]
-    [InlineData(VirtioFeatures.AccessPlatform)]
     [InlineData(VirtioFeatures.OrderPlatform)]
     [InlineData((VirtioFeatures)(1UL << 63))]
     public void A_feature_that_was_not_offered_is_refused_and_the_old_ones_stay(VirtioFeatures surplus)

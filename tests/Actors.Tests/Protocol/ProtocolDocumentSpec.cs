@@ -73,6 +73,7 @@ public sealed partial class ProtocolDocumentSpec
         Gate.Extension => "PROTOCOL_FEATURES offered",
         Gate.Offered => $"{SpecName(row.Feature)} offered",
         Gate.Acknowledged => $"{SpecName(row.Feature)} acknowledged",
+        Gate.AccessPlatform => "ACCESS_PLATFORM acknowledged",
         _ => throw new ArgumentOutOfRangeException(nameof(row)),
     };
 

@@ -58,6 +58,11 @@ public sealed class RandomMessagesSpec
         Gen.Select(Number, Payload, Gen.Frequency((6, Gen.Const(0)), (6, Gen.Const(1)), (1, Gen.Int[2, 5])), Gen.Bool)
             .Select((number, payload, fds, needReply) => new Wire(number, payload, fds, needReply));
 
+    private static readonly Gen<byte[]> Translation = Gen
+        .Select(Small, Small, Small, Gen.Byte[0, 5], Gen.Byte[0, 5])
+        .Select((iova, size, user, access, type) =>
+            new IotlbPayload(iova, size, user, (IotlbAccess)access, (IotlbType)type).ToBytes());
+
     private static readonly Gen<byte[]> Inflight = Gen.Select(Small, Small, Gen.UShort[0, 6], Gen.UShort[0, 1100])
         .Select((size, offset, queues, length) => new InflightPayload(size << 10, offset << 4, queues, length).ToBytes());
 
@@ -121,6 +126,7 @@ public sealed class RandomMessagesSpec
         U64Payload.SizeInBytes => Gen.Frequency((3, OneRing), (1, Number64)),
         SingleMemoryRegion.SizeInBytes => OneRegion,
         ConfigPayload.HeaderSize => Piece,
+        IotlbPayload.MinSizeInBytes => Translation,
         LogPayload.SizeInBytes => Gen.Select(Small, Small, (size, offset) => new LogPayload(size, offset).ToBytes()),
         InflightPayload.MinSizeInBytes => Inflight,
         _ => throw new ArgumentOutOfRangeException(nameof(size)),

@@ -23,7 +23,7 @@ public sealed class SessionTableSpec
         {
             Change = s => s with { Features = VirtioFeatures.Version1 },
         },
-        new("SET_FEATURES, not offered", Negotiated, SetFeatures, U64((ulong)VirtioFeatures.AccessPlatform))
+        new("SET_FEATURES, not offered", Negotiated, SetFeatures, U64((ulong)VirtioFeatures.OrderPlatform))
         {
             Refused = true, Change = s => s with { FeaturesRefused = true },
         },

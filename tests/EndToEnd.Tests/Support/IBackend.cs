@@ -35,6 +35,9 @@ internal sealed record BackendOptions
     /// <summary>Further keys of the device, such as <c>features.ring-reset=on</c>; Ringmaster alone.</summary>
     internal IReadOnlyList<string> Keys { get; init; } = [];
 
+    /// <summary>Guests have an IOMMU (ACCESS_PLATFORM).</summary>
+    internal bool AccessPlatform { get; init; }
+
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }
 

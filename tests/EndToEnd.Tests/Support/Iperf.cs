@@ -10,6 +10,10 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ServerPatience = TimeSpan.FromSeconds(10);
 
+    // The server takes one client at a time, and a moment to be done with the one before.
+    private static readonly string[] NotReady =
+        ["server is busy", "Connection refused", "unable to receive control message: Connection reset"];
+
     /// <summary>Runs the client in the host's namespace against the server in the guest.</summary>
     /// <param name="network">The namespace that the TAP is in.</param>
     /// <param name="guest">The guest's address.</param>
@@ -27,9 +31,7 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
                 return Parse(json);
             }
 
-            // The server takes one client at a time, and a moment to be done with the one before. Both answers come from it.
-            bool again = (error.Contains("server is busy", StringComparison.Ordinal)
-                || error.Contains("Connection refused", StringComparison.Ordinal)) && watch.Elapsed < ServerPatience;
+            bool again = NotReady.Any(answer => error.Contains(answer, StringComparison.Ordinal)) && watch.Elapsed < ServerPatience;
             Assert.True(again, $"iperf3 {string.Join(' ', arguments)}: {error}");
         }
     }

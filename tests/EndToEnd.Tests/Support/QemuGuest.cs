@@ -23,6 +23,9 @@ internal sealed record QemuOptions
     /// <summary>Wait for a guest that is to come from another QEMU (<c>migrate-incoming</c>), instead of booting one.</summary>
     internal bool Incoming { get; init; }
 
+    /// <summary>The guest has an IOMMU with the card behind it, and uses it for each transfer.</summary>
+    internal bool Iommu { get; init; }
+
     /// <summary>Take <see cref="NewerQemu"/> instead of the machine's, and MSI-X with it.</summary>
     internal bool Newer { get; init; }
 }
@@ -44,6 +47,13 @@ internal sealed class QemuGuest : IAsyncDisposable
     private static readonly TimeSpan BootTimeout = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan CommandTimeout = TimeSpan.FromSeconds(60);
 
+    // Each buffer is mapped for one transfer, and withdrawn before its address is used again.
+    private const string IommuKernel = " intel_iommu=on iommu.strict=1 iommu.passthrough=0";
+
+    // Only behind a root port is a virtio device a PCI Express endpoint, which ATS needs: without it the guest would not tell
+    // the device's IOTLB of what it withdraws.
+    private static readonly string[] IommuProperties = ["bus=port0", "disable-legacy=on", "iommu_platform=on", "ats=on"];
+
     private readonly TemporaryFolder _folder;
     private int _number;
 
@@ -64,7 +74,7 @@ internal sealed class QemuGuest : IAsyncDisposable
         string[] command = options.Newer ? await NewerQemu.CommandAsync() : ["qemu-system-x86_64"];
         string[] vectors = options.Newer ? [] : ["vectors=0"];
         string device = string.Join(
-            ',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on", .. vectors, .. options.DeviceProperties]);
+            ',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on", .. vectors, .. options.DeviceProperties, .. options.Iommu ? IommuProperties : []]);
         string[] arguments =
         [
             "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
@@ -72,25 +82,29 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-numa", "node,memdev=mem",
             "-chardev", $"socket,id=c0,path={backend.Socket}{Connection(options)}",
             "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
+            .. options.Iommu ? new[] { "-device", "intel-iommu,intremap=on,device-iotlb=on", "-device", "pcie-root-port,id=port0" } : [],
             "-device", device,
             .. options.Monitor is null ? [] : new[] { "-qmp", $"unix:{options.Monitor},server=on,wait=off" },
             .. options.Incoming ? new[] { "-incoming", "defer" } : [],
         ];
         return await BootAsync(
-            boot => backend.Namespace.Start("QEMU", command[0], [.. command[1..], .. arguments, .. boot]), waits: options.Incoming);
+            boot => backend.Namespace.Start("QEMU", command[0], [.. command[1..], .. arguments, .. boot]),
+            waits: options.Incoming,
+            options.Iommu ? IommuKernel : "");
     }
 
     /// <summary>Boots a guest by a command line of the caller's; returns when its shell is ready.</summary>
     /// <param name="start">Starts QEMU with further arguments: the guest's kernel, its two serial lines, no monitor.</param>
     /// <param name="waits">The guest is to come from elsewhere: returns at once.</param>
-    internal static async Task<QemuGuest> BootAsync(Func<string[], ManagedProcess> start, bool waits = false)
+    /// <param name="kernel">Further words for the guest's kernel.</param>
+    internal static async Task<QemuGuest> BootAsync(Func<string[], ManagedProcess> start, bool waits = false, string kernel = "")
     {
         Require.Program("qemu-system-x86_64", "qemu-system-x86");
         GuestImage image = await GuestImage.GetAsync();
         TemporaryFolder folder = new();
         QemuGuest guest = new(folder, start(
         [
-            "-kernel", image.Kernel, "-initrd", image.InitialRamDisk, "-append", "console=ttyS0 no_timer_check quiet",
+            "-kernel", image.Kernel, "-initrd", image.InitialRamDisk, "-append", $"console=ttyS0 no_timer_check quiet{kernel}",
             "-serial", $"file:{folder["console"]}", "-serial", "stdio", "-monitor", "none",
         ]));
         if (waits)

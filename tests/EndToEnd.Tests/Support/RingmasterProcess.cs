@@ -45,6 +45,11 @@ internal sealed class RingmasterProcess : IBackend
             keys.Add($"{device}.tap.address=[{string.Join(", ", options.Addresses.Select(address => $"\"{address}\""))}]");
         }
 
+        if (options.AccessPlatform)
+        {
+            keys.Add($"{device}.features.access-platform=on");
+        }
+
         if (options.HostMac is not null)
         {
             keys.Add($"{device}.tap.host-mac=\"{options.HostMac}\"");

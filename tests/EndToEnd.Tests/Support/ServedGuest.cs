@@ -66,6 +66,7 @@ public abstract class ServedGuest : IAsyncLifetime
                 QueuePairs = Card.Queues,
                 Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
                 HostMac = HostMac,
+                AccessPlatform = Card.Iommu,
                 Mtu = Mtu == 1500 ? null : Mtu,
             });
         _guest = await QemuGuest.BootAsync(_backend, Card);

@@ -14,7 +14,7 @@ internal sealed class Conversation
 {
     /// <summary>What a front-end acknowledges here: all, with split rings and no migration under way.</summary>
     internal const VirtioFeatures Everything =
-        VhostUserSession.SupportedFeatures & ~(VirtioFeatures.RingPacked | VirtioFeatures.LogAll);
+        VhostUserSession.SupportedFeatures & ~(VirtioFeatures.RingPacked | VirtioFeatures.LogAll | VirtioFeatures.AccessPlatform);
 
     /// <summary>What a front-end acknowledges here: all, with addresses of its own.</summary>
     internal const ProtocolFeatures EveryProtocolFeature =
