@@ -30,6 +30,12 @@ public sealed partial class ProtocolDocumentSpec
     }
 
     [Fact]
+    public void Every_request_by_the_back_end_stands_in_the_document() =>
+        Assert.Equal(
+            Enum.GetValues<BackendRequestCode>().Select(code => new[] { ((uint)code).ToString(), SpecName(code) }),
+            Table("Requests by the back-end").Select(row => row[..^1]));
+
+    [Fact]
     public void Every_protocol_feature_stands_in_the_document() =>
         Assert.Equal(
             Enum.GetValues<ProtocolFeatures>()
@@ -48,7 +54,7 @@ public sealed partial class ProtocolDocumentSpec
     [Fact]
     public void No_row_leaves_out_what_Ringmaster_does() =>
         Assert.All(
-            new[] { "Requests", "Protocol features", "Device features" }.SelectMany(Table),
+            new[] { "Requests", "Requests by the back-end", "Protocol features", "Device features" }.SelectMany(Table),
             row => Assert.False(string.IsNullOrWhiteSpace(row[^1])));
 
     private static string[] Cells(RequestCode code)
