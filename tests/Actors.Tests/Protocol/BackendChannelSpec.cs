@@ -41,9 +41,7 @@ public sealed class BackendChannelSpec
     [Fact]
     public void What_is_no_connected_stream_socket_is_refused_and_closed()
     {
-        string path = Path.Combine(Directory.CreateTempSubdirectory("ringmaster-").FullName, "sock");
-        using UnixListener listener = UnixListener.Bind(path);
-        OwnedFd[] others = [Conversation.NewFd(), listener.Fd.Duplicate(), Support.FrontEnd.TempFile(4096)];
+        OwnedFd[] others = [Conversation.NewFd(), ListeningSocket(), Support.FrontEnd.TempFile(4096)];
         Conversation conversation = Conversation.Negotiated();
         foreach (OwnedFd other in others)
         {
@@ -105,6 +103,20 @@ public sealed class BackendChannelSpec
         byte[] mac = [2, 0, 0, 0, 0, 9];
         Assert.Equal(0UL, conversation.Ask(RequestCode.SetConfig, new ConfigPayload(0, 6, 0, mac).ToBytes()));
         Assert.False(conversation.State.HasOtherConfigThan(before));
+    }
+
+    private static OwnedFd ListeningSocket()
+    {
+        DirectoryInfo directory = Directory.CreateTempSubdirectory("ringmaster-");
+        try
+        {
+            using UnixListener listener = UnixListener.Bind(Path.Combine(directory.FullName, "sock"));
+            return listener.Fd.Duplicate();
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
     }
 
     private static OwnedFd Socket()

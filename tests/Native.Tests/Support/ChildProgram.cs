@@ -31,6 +31,9 @@ namespace Ringmaster.Native.Tests.Support
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             };
+
+            // Of a child that dies of a signal, the runtime's debugging pipes and socket would stay in the temporary directory.
+            start.Environment["DOTNET_EnableDiagnostics"] = "0";
             start.ArgumentList.Add("exec");
             start.ArgumentList.Add(typeof(ChildProcess).Assembly.Location);
             start.ArgumentList.Add(Verb);
