@@ -9,7 +9,7 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>The log of live migration, page by page, against the bytes that have changed in guest memory.</summary>
-public sealed class DirtyLogSpec : IAsyncLifetime
+public sealed class DirtyLogSpec : BackendFixture
 {
     private const int Page = 4096;
     private const int Frames = 600;
@@ -17,27 +17,9 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
-
     /// <summary>
-    /// The log is read and cleared again and again, as a migration does. So many frames go that each ring goes round, so that all of
-    /// its device's part was written to.
+    /// The log is read and cleared again and again, as a migration does. So many frames go that each ring goes round, so that
+    /// all of its device's part was written to.
     /// </summary>
     [SkippableTheory]
     [InlineData(VirtioFeatures.None)]
@@ -47,7 +29,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     public async Task Every_page_that_the_device_wrote_is_marked_and_no_other(VirtioFeatures format)
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(format);
         using var log = new TestLog(driver.Ram);
         using var call = new EventFd();
@@ -83,14 +65,14 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     }
 
     /// <summary>
-    /// As a migration does it: marks are fetched and cleared, and their pages copied, again and again while frames flow. Whatever the
-    /// device wrote too late for one round is in the next.
+    /// As a migration does it: marks are fetched and cleared, and their pages copied, again and again while frames flow.
+    /// Whatever the device wrote too late for one round is in the next.
     /// </summary>
     [SkippableFact]
     public async Task A_copy_that_follows_the_log_while_frames_flow_ends_as_the_memory_itself()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var log = new TestLog(driver.Ram);
         Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
@@ -122,7 +104,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     public async Task Nothing_is_marked_once_LOG_ALL_and_the_rings_logs_are_off_again()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var log = new TestLog(driver.Ram);
         Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
@@ -143,7 +125,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     public async Task After_the_reply_to_SET_LOG_BASE_nothing_is_written_to_the_last_log()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var first = new TestLog(driver.Ram);
         using var second = new TestLog(driver.Ram);
@@ -175,7 +157,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     public async Task A_log_too_small_for_memory_takes_the_marks_that_it_has_room_for()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var log = new TestLog(driver.Ram);
 
@@ -193,7 +175,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
     public async Task A_log_larger_than_its_file_is_refused_and_the_device_goes_on()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var log = new TestLog(driver.Ram);
 
@@ -253,8 +235,9 @@ public sealed class DirtyLogSpec : IAsyncLifetime
         }
     }
 
-    private static IEnumerable<ulong> ChangedPages(GuestRam ram, NetQueuePair pair) => Pages(pair.ReceiveBuffers, pair.ReceiveBufferBytes)
-        .Where(page => ram.Bytes(page * Page, Page).ContainsAnyExcept(Untouched));
+    private static IEnumerable<ulong> ChangedPages(GuestRam ram, NetQueuePair pair) =>
+        Pages(pair.ReceiveBuffers, pair.ReceiveBufferBytes)
+            .Where(page => ram.Bytes(page * Page, Page).ContainsAnyExcept(Untouched));
 
     private static IEnumerable<ulong> Pages(ulong address, int length)
     {
@@ -266,19 +249,15 @@ public sealed class DirtyLogSpec : IAsyncLifetime
 
     private async Task StartAsync()
     {
-        Require.Root();
         Backends.SkipForDpdk("its log is not in question here");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 1 });
+        await StartAsync(new BackendOptions { QueuePairs = 1 });
     }
 
-    private VirtioNetDriver Connect(VirtioFeatures format) => VirtioNetDriver.Start(
-        FrontendClient.Connect(_backend!.Socket, Timeout),
-        new VirtioNetOptions
-        {
-            Features = VirtioNetOptions.ModernFeatures | format,
-            ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.LogShmfd,
-        });
+    private VirtioNetDriver Connect(VirtioFeatures format) => Connect(new VirtioNetOptions
+    {
+        Features = VirtioNetOptions.ModernFeatures | format,
+        ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.LogShmfd,
+    });
 
     /// <summary>A log for all of a guest's memory, which lies from address 0 on, in a file of its own.</summary>
     private sealed class TestLog : IDisposable
@@ -299,7 +278,7 @@ public sealed class DirtyLogSpec : IAsyncLifetime
 
         internal OwnedFd File => _memory.FileOf(0);
 
-        /// <summary>Reads which pages are marked and clears the marks, word by word at once, as frames may be on their way.</summary>
+        /// <summary>Reads which pages are marked and clears the marks, each word at once: frames may be on their way.</summary>
         internal IReadOnlyList<ulong> TakeAll()
         {
             Span<ulong> words = MemoryMarshal.Cast<byte, ulong>(_memory.Bytes(0, (int)FileSize));

@@ -4,29 +4,11 @@ using Ringmaster.Native.Driver;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>Front-ends come and go; the device serves the next one, and nothing of the last one stays behind.</summary>
-public sealed class FrontEndCyclesSpec : IAsyncLifetime
+public sealed class FrontEndCyclesSpec : BackendFixture
 {
     private const int Cycles = 200;
     private const int Frames = 16;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableFact]
     public async Task Two_hundred_front_ends_that_leave_cleanly_leave_nothing_behind() =>
@@ -44,14 +26,14 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
         for (int i = 0; i < 5; i++)
         {
             TestpmdOptions options = new(Queues: 2, Mergeable: true, QueueSize: 256);
-            await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(_backend!, options);
-            long before = Received();
+            await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(Backend, options);
+            long before = Counters().ReceivedFrames;
             await testpmd.StartForwardingAsync("txonly");
-            await Eventually.GetAsync(() => Received() - before, frames => frames >= 10_000, Timeout);
+            await Eventually.GetAsync(() => Counters().ReceivedFrames - before, frames => frames >= 10_000, Timeout);
             await testpmd.Process.KillAsync();
         }
 
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect();
         FrameExchange.Run(driver, host, Frames);
     }
@@ -62,8 +44,8 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
     private async Task CycleAsync(Action<VirtioNetDriver> leave)
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
-        int mappings = ProcessResources.Of(_backend.Process.Id).GuestMappings;
+        using PacketSocket host = OpenHost();
+        int mappings = ProcessResources.Of(Backend.Process.Id).GuestMappings;
         ProcessResources? warm = null;
         for (int cycle = -20; cycle < Cycles; cycle++)
         {
@@ -85,9 +67,9 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
     /// <summary>What the process holds when no front-end is connected any more, which it learns a moment later.</summary>
     private async Task<ProcessResources> WhenQuietAsync(int mappings)
     {
-        ProcessResources last = ProcessResources.Of(_backend!.Process.Id);
+        ProcessResources last = ProcessResources.Of(Backend.Process.Id);
         return await Eventually.GetAsync(
-            () => ProcessResources.Of(_backend.Process.Id),
+            () => ProcessResources.Of(Backend.Process.Id),
             now =>
             {
                 bool quiet = now.GuestMappings == mappings && now == last;
@@ -97,16 +79,7 @@ public sealed class FrontEndCyclesSpec : IAsyncLifetime
             Timeout);
     }
 
-    private async Task StartAsync()
-    {
-        Require.Root();
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2 });
-    }
+    private Task StartAsync() => StartAsync(new BackendOptions { QueuePairs = 2 });
 
-    private VirtioNetDriver Connect() =>
-        VirtioNetDriver.Start(
-            FrontendClient.Connect(_backend!.Socket, Timeout), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
-
-    private long Received() => _network!.CountersOf(_backend!.Tap)!.ReceivedFrames;
+    private VirtioNetDriver Connect() => Connect(new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
 }

@@ -5,24 +5,19 @@ using Ringmaster.Native.VhostUser;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>A front-end that says rings by guest-physical addresses, as QEMU does from 11.1 on.</summary>
-public sealed class GpaAddressesSpec
+public sealed class GpaAddressesSpec : BackendFixture
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
     [SkippableTheory]
     [InlineData(true)]
     [InlineData(false)]
     public async Task Every_frame_arrives_both_ways(bool addRegions)
     {
-        Require.Root();
         Backends.SkipForDpdk("it has no GPA_ADDRESSES");
-        await using TestNamespace network = await TestNamespace.CreateAsync();
-        await using IBackend backend = await Backends.StartAsync(network, new BackendOptions { QueuePairs = 2 });
+        await StartAsync(new BackendOptions { QueuePairs = 2 });
         VirtioNetOptions options = new() { Pairs = 2, AddRegions = addRegions };
-        using VirtioNetDriver driver = VirtioNetDriver.Start(
-            FrontendClient.Connect(backend.Socket, Timeout),
+        using VirtioNetDriver driver = Connect(
             options with { ProtocolFeatures = options.ProtocolFeatures | ProtocolFeatures.GpaAddresses });
-        using PacketSocket host = PacketSocket.Open(network, backend.Tap);
+        using PacketSocket host = OpenHost();
 
         Assert.True(driver.Client.ProtocolFeatures.HasFlag(ProtocolFeatures.GpaAddresses));
         Assert.NotEqual(driver.Ram.Regions[0].GuestAddress, driver.Ram.Regions[0].UserAddress);

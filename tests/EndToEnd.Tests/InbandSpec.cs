@@ -6,28 +6,10 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>Frames with no eventfd between front-end and back-end: kicks, calls and errors are messages.</summary>
-public sealed class InbandSpec : IAsyncLifetime
+public sealed class InbandSpec : BackendFixture
 {
     private const ProtocolFeatures Inband = ProtocolFeatures.BackendReq | ProtocolFeatures.InbandNotifications;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableTheory]
     [InlineData(VirtioFeatures.None)]
@@ -35,7 +17,7 @@ public sealed class InbandSpec : IAsyncLifetime
     public async Task Frames_pass_both_ways(VirtioFeatures format)
     {
         using VirtioNetDriver driver = await ConnectAsync(format);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using BackendInbox inbox = driver.Client.OpenBackendChannel();
         driver.StartRings();
         using var bridge = new InbandBridge(driver, inbox);
@@ -60,11 +42,9 @@ public sealed class InbandSpec : IAsyncLifetime
 
     private async Task<VirtioNetDriver> ConnectAsync(VirtioFeatures format)
     {
-        Require.Root();
         Backends.SkipForDpdk("net_vhost has no in-band notifications");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions());
-        return VirtioNetDriver.Prepare(FrontendClient.Connect(_backend.Socket, Timeout), new VirtioNetOptions
+        await StartAsync(new BackendOptions());
+        return Prepare(new VirtioNetOptions
         {
             Inband = true,
             Pairs = 2,

@@ -7,28 +7,9 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>Our own guest behind an IOMMU that gives a translation for each page when it is asked, and withdraws them.</summary>
-public sealed class IommuSpec : IAsyncLifetime
+public sealed class IommuSpec : BackendFixture
 {
     private const ProtocolFeatures Needed = ProtocolFeatures.BackendReq;
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableTheory]
     [InlineData(VirtioFeatures.None)]
@@ -36,7 +17,7 @@ public sealed class IommuSpec : IAsyncLifetime
     public async Task Every_frame_passes_once_while_translations_come_and_go(VirtioFeatures format)
     {
         using VirtioNetDriver driver = await ConnectAsync(format);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using BackendInbox inbox = driver.Client.OpenBackendChannel();
         using var iommu = new DriverIommu(driver, inbox);
         driver.StartRings();
@@ -59,7 +40,7 @@ public sealed class IommuSpec : IAsyncLifetime
     public async Task A_hostile_translation_is_refused_and_the_card_goes_on()
     {
         using VirtioNetDriver driver = await ConnectAsync(VirtioFeatures.None);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using BackendInbox inbox = driver.Client.OpenBackendChannel();
         using var iommu = new DriverIommu(driver, inbox);
         driver.StartRings();
@@ -104,11 +85,9 @@ public sealed class IommuSpec : IAsyncLifetime
 
     private async Task<VirtioNetDriver> ConnectAsync(VirtioFeatures format)
     {
-        Require.Root();
         Backends.SkipForDpdk("its own tests cover it");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { AccessPlatform = true });
-        return VirtioNetDriver.Prepare(FrontendClient.Connect(_backend.Socket, Timeout), new VirtioNetOptions
+        await StartAsync(new BackendOptions { AccessPlatform = true });
+        return Prepare(new VirtioNetOptions
         {
             Pairs = 2,
             Features = VirtioNetOptions.ModernFeatures | VirtioFeatures.AccessPlatform | format,

@@ -10,7 +10,7 @@ namespace Ringmaster.EndToEnd.Tests;
 /// The back-end is killed in the middle of traffic both ways and started again; the front-end, which has kept its memory, its
 /// rings and the in-flight buffer, connects to the next one. The driver accounts for every chain.
 /// </summary>
-public sealed class KillSpec : IAsyncLifetime
+public sealed class KillSpec : BackendFixture
 {
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private const VirtioFeatures InOrder = VirtioFeatures.InOrder;
@@ -19,27 +19,10 @@ public sealed class KillSpec : IAsyncLifetime
     private const int Burst = 16;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
-    private TestNamespace? _network;
-    private RingmasterProcess? _backend;
     private long _moved;
     private int _sent;
     private int _lastAtHost = -1;
     private int _lastAtGuest = -1;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     /// <summary>
     /// What SET_VRING_BASE says is what some front-ends send: the position after the last chain published. A split ring without
@@ -53,12 +36,10 @@ public sealed class KillSpec : IAsyncLifetime
     [InlineData(Packed | InOrder, 100, true)]
     public async Task No_chain_is_lost_and_none_comes_back_twice(VirtioFeatures format, int size, bool inflight)
     {
-        Require.Root();
         Backends.SkipForDpdk("the restart is RingmasterProcess's");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await RingmasterProcess.StartAsync(_network, new BackendOptions());
+        await StartAsync(new BackendOptions());
         VirtioNetOptions options = Options(format, size, inflight);
-        using VirtioNetDriver driver = VirtioNetDriver.Start(FrontendClient.Connect(_backend.Socket, Timeout), options);
+        using VirtioNetDriver driver = Connect(options);
         Assert.Equal(inflight, driver.Client.ProtocolFeatures.HasFlag(Inflight));
         Assert.Equal(format, driver.Features & (Packed | InOrder));
 
@@ -66,8 +47,8 @@ public sealed class KillSpec : IAsyncLifetime
         for (int kill = 0; kill < Kills; kill++)
         {
             await RunUntilKilledAsync(driver, Volatile.Read(ref _moved) + random.Next(2000, 20_000));
-            await _backend.RestartAsync();
-            driver.Reconnect(FrontendClient.Connect(_backend.Socket, Timeout), fromPublished: true);
+            await ((RingmasterProcess)Backend).RestartAsync();
+            driver.Reconnect(ConnectClient(), fromPublished: true);
         }
 
         EveryChainComesBack(driver.Pairs[0], size);
@@ -92,11 +73,11 @@ public sealed class KillSpec : IAsyncLifetime
     /// <summary>Frames both ways; the process is killed by another thread once so many have been moved.</summary>
     private async Task RunUntilKilledAsync(VirtioNetDriver driver, long moved)
     {
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         Task killed = Task.Run(() =>
         {
             Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _moved) >= moved, Timeout), "too few frames were moved");
-            return _backend.Process.KillAsync();
+            return Backend.Process.KillAsync();
         });
         _lastAtHost = -1;
         try
@@ -164,7 +145,7 @@ public sealed class KillSpec : IAsyncLifetime
     /// <summary>More frames than there are chains, with every transmit chain back after each window.</summary>
     private void EveryChainComesBack(NetQueuePair pair, int size)
     {
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         _lastAtHost = -1;
         int first = _sent;
         while (_sent < first + (3 * size) + Burst)

@@ -5,30 +5,11 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>Packed rings, and used entries in order in both formats, from our own guest's half through a real TAP.</summary>
-public sealed class PackedRingSpec : IAsyncLifetime
+public sealed class PackedRingSpec : BackendFixture
 {
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private const VirtioFeatures InOrder = VirtioFeatures.InOrder;
     private const int Frames = 500;
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableTheory]
     [InlineData(Packed, 256)]
@@ -40,7 +21,7 @@ public sealed class PackedRingSpec : IAsyncLifetime
     public async Task Every_frame_arrives_once_and_unchanged_both_ways(VirtioFeatures format, int size)
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(format, size);
 
         Assert.Equal(format, driver.Features & (Packed | InOrder));
@@ -54,7 +35,7 @@ public sealed class PackedRingSpec : IAsyncLifetime
     public async Task A_ring_goes_on_where_GET_VRING_BASE_said_that_it_stopped(VirtioFeatures format)
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Connect(format, 20);
         HashSet<uint> wraps = [];
 
@@ -81,7 +62,7 @@ public sealed class PackedRingSpec : IAsyncLifetime
     public async Task A_front_end_may_go_from_one_format_to_the_other()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         foreach (VirtioFeatures format in new[] { Packed, VirtioFeatures.None, Packed | InOrder })
         {
             using VirtioNetDriver driver = Connect(format, 64);
@@ -92,13 +73,10 @@ public sealed class PackedRingSpec : IAsyncLifetime
 
     private async Task StartAsync()
     {
-        Require.Root();
         Backends.SkipForDpdk("its packed rings are not in question here");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2 });
+        await StartAsync(new BackendOptions { QueuePairs = 2 });
     }
 
-    private VirtioNetDriver Connect(VirtioFeatures format, int size) => VirtioNetDriver.Start(
-        FrontendClient.Connect(_backend!.Socket, Timeout),
-        new VirtioNetOptions { Pairs = 2, QueueSize = size, Features = VirtioNetOptions.ModernFeatures | format });
+    private VirtioNetDriver Connect(VirtioFeatures format, int size) =>
+        Connect(new VirtioNetOptions { Pairs = 2, QueueSize = size, Features = VirtioNetOptions.ModernFeatures | format });
 }

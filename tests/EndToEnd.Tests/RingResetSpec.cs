@@ -5,28 +5,10 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests;
 
 /// <summary>Single rings that are reset and set up anew, with another size and elsewhere, while the others run.</summary>
-public sealed class RingResetSpec : IAsyncLifetime
+public sealed class RingResetSpec : BackendFixture
 {
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableTheory]
     [InlineData(VirtioFeatures.None)]
@@ -34,7 +16,7 @@ public sealed class RingResetSpec : IAsyncLifetime
     public async Task Every_ring_can_be_reset_to_another_size_and_all_go_on(VirtioFeatures format)
     {
         using VirtioNetDriver driver = await StartAsync(format);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
 
         foreach (int size in new[] { 64, 16, 256, 32 })
         {
@@ -54,7 +36,7 @@ public sealed class RingResetSpec : IAsyncLifetime
     public async Task A_ring_loses_nothing_while_every_other_one_is_reset(VirtioFeatures format)
     {
         using VirtioNetDriver driver = await StartAsync(format);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using CancellationTokenSource end = new();
         Task<int> traffic = Task.Run(() => SendOneByOne(driver.Pairs[1], host, end.Token));
 
@@ -72,9 +54,10 @@ public sealed class RingResetSpec : IAsyncLifetime
     public async Task Without_the_switch_RING_RESET_is_not_offered_since_QEMU_would_pass_it_on()
     {
         using VirtioNetDriver driver = await StartAsync(VirtioFeatures.NotificationData, offered: false);
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
 
-        Assert.Equal(VirtioFeatures.NotificationData, driver.Features & (VirtioFeatures.NotificationData | VirtioFeatures.RingReset));
+        Assert.Equal(
+            VirtioFeatures.NotificationData, driver.Features & (VirtioFeatures.NotificationData | VirtioFeatures.RingReset));
         FrameExchange.Run(driver, host, 100);
     }
 
@@ -95,12 +78,9 @@ public sealed class RingResetSpec : IAsyncLifetime
 
     private async Task<VirtioNetDriver> StartAsync(VirtioFeatures features, bool offered = true)
     {
-        Require.Root();
         Backends.SkipForDpdk("it has no RING_RESET");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { Keys = offered ? ["features.ring-reset=on"] : [] });
-        return VirtioNetDriver.Start(
-            FrontendClient.Connect(_backend.Socket, Timeout),
+        await StartAsync(new BackendOptions { Keys = offered ? ["features.ring-reset=on"] : [] });
+        return Connect(
             new VirtioNetOptions { Pairs = 2, Features = VirtioNetOptions.ModernFeatures | VirtioFeatures.RingReset | features });
     }
 }

@@ -39,18 +39,18 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         IBackend backend = await served.BackendAsync(queues);
         TestpmdOptions options = new(queues, mergeable, queueSize);
         await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
-        InterfaceCounters before = Counters(backend);
+        InterfaceCounters before = served.Counters();
 
         await testpmd.StartForwardingAsync("txonly");
         long arrived = await Eventually.GetAsync(
-            () => Counters(backend).ReceivedFrames - before.ReceivedFrames, frames => frames >= Frames, Timeout);
+            () => served.Counters().ReceivedFrames - before.ReceivedFrames, frames => frames >= Frames, Timeout);
         await testpmd.StopForwardingAsync();
 
         Assert.True(arrived >= Frames, $"{arrived} frames arrived in {Timeout}; the back-end printed:\n{backend.Process.Output}");
         TestpmdCounters sent = await testpmd.CountersAsync();
         Assert.All(sent.SentByQueue, frames => Assert.True(frames > 0, $"per queue: {string.Join(", ", sent.SentByQueue)}"));
-        await Eventually.EqualAsync(sent.Sent, () => Counters(backend).ReceivedFrames - before.ReceivedFrames, Timeout);
-        Assert.Equal(sent.Sent * 64, Counters(backend).ReceivedBytes - before.ReceivedBytes);
+        await Eventually.EqualAsync(sent.Sent, () => served.Counters().ReceivedFrames - before.ReceivedFrames, Timeout);
+        Assert.Equal(sent.Sent * 64, served.Counters().ReceivedBytes - before.ReceivedBytes);
         await testpmd.QuitAsync();
     }
 
@@ -62,20 +62,20 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         TestpmdOptions options = new(queues, mergeable, queueSize);
         await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
         await testpmd.StartForwardingAsync("rxonly");
-        InterfaceCounters before = Counters(backend);
-        using PacketSocket host = PacketSocket.Open(backend.Namespace, backend.Tap);
+        InterfaceCounters before = served.Counters();
+        using PacketSocket host = served.OpenHost();
 
         for (int number = 0; number < Frames; number++)
         {
             host.Send(TestFrame.Build(number, SizeOf(number)));
             if (number % Window == Window - 1)
             {
-                await Eventually.EqualAsync(number + 1, () => Counters(backend).SentFrames - before.SentFrames, Timeout);
+                await Eventually.EqualAsync(number + 1, () => served.Counters().SentFrames - before.SentFrames, Timeout);
             }
         }
 
-        await Eventually.EqualAsync(Frames, () => Counters(backend).SentFrames - before.SentFrames, Timeout);
-        Assert.Equal(before.SentDropped, Counters(backend).SentDropped);
+        await Eventually.EqualAsync(Frames, () => served.Counters().SentFrames - before.SentFrames, Timeout);
+        Assert.Equal(before.SentDropped, served.Counters().SentDropped);
         TestpmdCounters received = await testpmd.CountersWhenAsync(counters => counters.Received >= Frames, Timeout);
         Assert.Equal(Frames, received.Received);
         Assert.All(
@@ -103,12 +103,12 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         await ForwardAsync(backend, new TestpmdOptions(2, mergeable, 256) { Packed = packed, InOrder = inOrder });
     }
 
-    private static async Task ForwardAsync(IBackend backend, TestpmdOptions options)
+    private async Task ForwardAsync(IBackend backend, TestpmdOptions options)
     {
         await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
         await testpmd.StartForwardingAsync("io");
-        InterfaceCounters before = Counters(backend);
-        using PacketSocket host = PacketSocket.Open(backend.Namespace, backend.Tap);
+        InterfaceCounters before = served.Counters();
+        using PacketSocket host = served.OpenHost();
         HashSet<int> missing = [];
 
         for (int number = 0; number < Frames; number++)
@@ -126,7 +126,7 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
             }
         }
 
-        InterfaceCounters after = Counters(backend);
+        InterfaceCounters after = served.Counters();
         Assert.Equal(Frames, after.SentFrames - before.SentFrames);
         Assert.Equal(Frames, after.ReceivedFrames - before.ReceivedFrames);
         await testpmd.QuitAsync();
@@ -135,30 +135,9 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
     /// <summary>Sizes from 60 to 1514 bytes, each of them used.</summary>
     private static int SizeOf(int number) => TestFrame.MinimumSize + (number % (1514 - TestFrame.MinimumSize + 1));
 
-    private static InterfaceCounters Counters(IBackend backend) =>
-        backend.Namespace.CountersOf(backend.Tap) ?? throw new InvalidOperationException($"{backend.Tap} is gone");
-
-    /// <summary>A namespace and a back-end, made on first use so that a missing requirement skips instead of failing.</summary>
-    public sealed class ServedTap : IAsyncLifetime
+    public sealed class ServedTap : BackendFixture
     {
-        private TestNamespace? _namespace;
-        private IBackend? _backend;
         private int _queuePairs;
-
-        public Task InitializeAsync() => Task.CompletedTask;
-
-        public async Task DisposeAsync()
-        {
-            if (_backend is not null)
-            {
-                await _backend.DisposeAsync();
-            }
-
-            if (_namespace is not null)
-            {
-                await _namespace.DisposeAsync();
-            }
-        }
 
         /// <summary>
         /// The device has two queue pairs, whatever the front-end uses of them. DPDK's back-end leaves the TAP queue of an
@@ -166,18 +145,15 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         /// </summary>
         internal async Task<IBackend> BackendAsync(int queues)
         {
-            Require.Root();
             Require.Program("dpdk-testpmd", "dpdk-dev");
             int queuePairs = Backends.IsRingmaster ? 2 : queues;
-            _namespace ??= await TestNamespace.CreateAsync();
-            if (_backend is not null && _queuePairs != queuePairs)
+            if (_queuePairs != queuePairs)
             {
-                await _backend.DisposeAsync();
-                _backend = null;
+                await StartAsync(new BackendOptions { QueuePairs = queuePairs });
+                _queuePairs = queuePairs;
             }
 
-            _queuePairs = queuePairs;
-            return _backend ??= await Backends.StartAsync(_namespace, new BackendOptions { QueuePairs = queuePairs });
+            return Backend;
         }
     }
 }

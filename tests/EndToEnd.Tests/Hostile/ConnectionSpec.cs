@@ -20,19 +20,20 @@ public sealed class ConnectionSpec(HostileBackend backend)
     [InlineData(12)]
     [InlineData(13)]
     [InlineData(40)]
-    public Task A_front_end_that_closes_after_so_many_bytes_of_a_message_leaves_nothing_behind(int bytes) => backend.SurvivesAsync(() =>
-    {
-        using GuestRam ram = new(GuestRamOptions.OfSize(1));
-        byte[] message = Message(RequestCode.SetMemTable, FrontendClient.MemTable(ram.Regions));
-        for (int i = 0; i < 10; i++)
+    public Task A_front_end_that_closes_after_so_many_bytes_of_a_message_leaves_nothing_behind(int bytes) =>
+        backend.SurvivesAsync(() =>
         {
-            using FrontendClient client = backend.Connect();
-            if (bytes > 0)
+            using GuestRam ram = new(GuestRamOptions.OfSize(1));
+            byte[] message = Message(RequestCode.SetMemTable, FrontendClient.MemTable(ram.Regions));
+            for (int i = 0; i < 10; i++)
             {
-                client.SendRaw(message.AsSpan(0, bytes), ram.FileOf(0), ram.FileOf(0));
+                using FrontendClient client = backend.ConnectClient();
+                if (bytes > 0)
+                {
+                    client.SendRaw(message.AsSpan(0, bytes), ram.FileOf(0), ram.FileOf(0));
+                }
             }
-        }
-    });
+        });
 
     [SkippableFact]
     public Task A_message_that_comes_byte_by_byte_with_an_fd_each_is_one_message() => backend.SurvivesAsync(() =>
@@ -57,7 +58,7 @@ public sealed class ConnectionSpec(HostileBackend backend)
         backend.SurvivesAsync(() =>
         {
             TimeSpan before;
-            using (FrontendClient silent = backend.Connect())
+            using (FrontendClient silent = backend.ConnectClient())
             {
                 using EventFd fd = new();
                 silent.SendRaw(Message(RequestCode.SetVringKick, new byte[8]).AsSpan(0, bytes), fd.Fd);
@@ -71,7 +72,7 @@ public sealed class ConnectionSpec(HostileBackend backend)
     [SkippableFact]
     public Task A_front_end_that_never_reads_its_replies_is_cut_off() => backend.SurvivesAsync(() =>
     {
-        using FrontendClient client = backend.Connect();
+        using FrontendClient client = backend.ConnectClient();
         byte[] question = Message(RequestCode.GetFeatures, []);
         Assert.Throws<FrontendException>(() =>
         {
@@ -88,13 +89,17 @@ public sealed class ConnectionSpec(HostileBackend backend)
         for (int i = 0; i < 20; i++)
         {
             using VirtioNetDriver driver = VirtioNetDriver.Start(
-                backend.Connect(), new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
+                backend.ConnectClient(), new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
             foreach (RequestCode request in new[] { RequestCode.GetFeatures, RequestCode.ResetDevice, RequestCode.GetQueueNum })
             {
                 driver.Client.Send((uint)request, [], true);
             }
 
-            driver.Client.Send((uint)RequestCode.SetMemTable, FrontendClient.MemTable(driver.Ram.Regions), true, FrontendClient.FilesOf(driver.Ram));
+            driver.Client.Send(
+                (uint)RequestCode.SetMemTable,
+                FrontendClient.MemTable(driver.Ram.Regions),
+                true,
+                FrontendClient.FilesOf(driver.Ram));
             driver.Client.Send((uint)RequestCode.GetVringBase, FrontendClient.VringState(0, 0), false);
         }
     });
@@ -102,8 +107,8 @@ public sealed class ConnectionSpec(HostileBackend backend)
     [SkippableFact]
     public Task A_second_front_end_waits_until_the_first_has_gone() => backend.SurvivesAsync(() =>
     {
-        VirtioNetDriver first = VirtioNetDriver.Start(backend.Connect(), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
-        using FrontendClient second = backend.Connect();
+        VirtioNetDriver first = backend.Connect(new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
+        using FrontendClient second = backend.ConnectClient();
         using (first)
         {
             GoodGuest.ExchangeFrames(backend, first);
@@ -121,7 +126,7 @@ public sealed class ConnectionSpec(HostileBackend backend)
     [SkippableFact]
     public Task Many_front_ends_at_once_are_served_one_after_the_other() => backend.SurvivesAsync(() =>
     {
-        FrontendClient[] waiting = [.. Enumerable.Range(0, 16).Select(_ => backend.Connect())];
+        FrontendClient[] waiting = [.. Enumerable.Range(0, 16).Select(_ => backend.ConnectClient())];
         foreach (FrontendClient client in waiting)
         {
             using (client)

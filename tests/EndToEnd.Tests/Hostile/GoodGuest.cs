@@ -16,7 +16,7 @@ internal static class GoodGuest
     internal static void ExchangeFrames(HostileBackend backend)
     {
         VirtioNetOptions options = new() { Pairs = 2, QueueSize = 64, TransmitBufferSize = 2048 };
-        using VirtioNetDriver driver = VirtioNetDriver.Start(backend.Connect(), options);
+        using VirtioNetDriver driver = backend.Connect(options);
         ExchangeFrames(backend, driver);
     }
 
@@ -68,7 +68,8 @@ internal static class GoodGuest
         long start = Stopwatch.GetTimestamp();
         while (missing.Count > 0)
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < HostileBackend.Patience, $"{missing.Count} frames did not arrive in the guest");
+            Assert.True(
+                Stopwatch.GetElapsedTime(start) < HostileBackend.Patience, $"{missing.Count} frames did not arrive in the guest");
             driver.WaitRx(Nap);
             foreach (NetQueuePair pair in driver.Pairs)
             {

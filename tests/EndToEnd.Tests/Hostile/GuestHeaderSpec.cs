@@ -36,7 +36,8 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
         ["a checksum far behind the frame"] = new(VirtioNetHeader.FlagNeedsCsum, 0, 0, 0, 60_000, 16, 0),
         ["a checksum that begins at the last byte"] = new(VirtioNetHeader.FlagNeedsCsum, 0, 0, 0, GoodGuest.FrameSize - 1, 0, 0),
         ["a checksum whose place is outside"] = new(VirtioNetHeader.FlagNeedsCsum, 0, 0, 0, 34, ushort.MaxValue, 0),
-        ["the greatest of all numbers"] = new(VirtioNetHeader.FlagNeedsCsum, 0, ushort.MaxValue, 0, ushort.MaxValue, ushort.MaxValue, 0),
+        ["the greatest of all numbers"] = new(
+            VirtioNetHeader.FlagNeedsCsum, 0, ushort.MaxValue, 0, ushort.MaxValue, ushort.MaxValue, 0),
         ["headers longer than the frame"] = new(0, VirtioNetHeader.GsoTcp4, ushort.MaxValue, 500, 0, 0, 0),
         ["segments of no bytes"] = new(VirtioNetHeader.FlagNeedsCsum, VirtioNetHeader.GsoTcp4, 54, 0, 34, 16, 0),
         ["an unknown kind of segments"] = new(0, 0x7f, 54, 20, 34, 16, 0),
@@ -55,7 +56,8 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
     [SkippableTheory]
     [MemberData(nameof(AllMergeableOrNot))]
     public Task A_header_cut_within_its_last_field_carries_its_frame(RingSide side, RingFormat format, bool mergeable) =>
-        CarriesItsFrameAsync(side, format, mergeable, guest => [Buffer(guest, guest.Take(11), 11), Buffer(guest, guest.Take(300), 300)]);
+        CarriesItsFrameAsync(
+            side, format, mergeable, guest => [Buffer(guest, guest.Take(11), 11), Buffer(guest, guest.Take(300), 300)]);
 
     [SkippableTheory]
     [MemberData(nameof(AllMergeableOrNot))]
@@ -69,7 +71,10 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
             side,
             format,
             mergeable,
-            guest => [new RawDescriptor(HostileGuest.End - 5, 12, (ushort)(guest.Legal | DriverRing.FlagNext), 1), guest.Buffer()]);
+            guest =>
+            [
+                new RawDescriptor(HostileGuest.End - 5, 12, (ushort)(guest.Legal | DriverRing.FlagNext), 1), guest.Buffer(),
+            ]);
 
     [SkippableTheory]
     [MemberData(nameof(AllMergeableOrNot))]
@@ -137,17 +142,20 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
         guest.ExpectReturned();
     });
 
-    /// <summary>Without MRG_RXBUF a frame cannot go on in the next buffer: it is lost, and the buffer stays for the next frame.</summary>
+    /// <summary>
+    /// Without MRG_RXBUF a frame cannot go on in the next buffer: it is lost, and the buffer stays for the next frame.
+    /// </summary>
     [SkippableTheory]
     [InlineData(RingFormat.Split)]
     [InlineData(RingFormat.Packed)]
-    public Task A_frame_longer_than_its_only_buffer_is_dropped_and_the_next_one_arrives(RingFormat format) => backend.SurvivesAsync(() =>
-    {
-        using HostileGuest guest = HostileGuest.Connect(backend, RingSide.Rx, format, Options(mergeable: false));
-        backend.Host.Send(TestFrame.Build(HostileBackend.NextFrame(), 1000));
-        guest.OfferOdd(Buffer(guest, guest.Take(400), 400));
-        guest.ExpectReturned();
-    });
+    public Task A_frame_longer_than_its_only_buffer_is_dropped_and_the_next_one_arrives(RingFormat format) =>
+        backend.SurvivesAsync(() =>
+        {
+            using HostileGuest guest = HostileGuest.Connect(backend, RingSide.Rx, format, Options(mergeable: false));
+            backend.Host.Send(TestFrame.Build(HostileBackend.NextFrame(), 1000));
+            guest.OfferOdd(Buffer(guest, guest.Take(400), 400));
+            guest.ExpectReturned();
+        });
 
     /// <summary>
     /// What the kernel refuses is dropped, what it takes is its affair; the chain comes back in any case, and the frame behind
@@ -174,7 +182,8 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
         Features = VirtioNetOptions.ModernFeatures & ~(mergeable ? VirtioFeatures.None : VirtioFeatures.MrgRxbuf),
     };
 
-    private Task CostsThatChainAloneAsync(RingSide side, RingFormat format, bool mergeable, Func<HostileGuest, RawDescriptor[]> chain) =>
+    private Task CostsThatChainAloneAsync(
+        RingSide side, RingFormat format, bool mergeable, Func<HostileGuest, RawDescriptor[]> chain) =>
         backend.SurvivesAsync(() =>
         {
             using HostileGuest guest = HostileGuest.Connect(backend, side, format, Options(mergeable));
@@ -183,7 +192,8 @@ public sealed class GuestHeaderSpec(HostileBackend backend)
             guest.ExpectReturned();
         });
 
-    private Task CarriesItsFrameAsync(RingSide side, RingFormat format, bool mergeable, Func<HostileGuest, RingBuffer[]> buffers) =>
+    private Task CarriesItsFrameAsync(
+        RingSide side, RingFormat format, bool mergeable, Func<HostileGuest, RingBuffer[]> buffers) =>
         backend.SurvivesAsync(() =>
         {
             using HostileGuest guest = HostileGuest.Connect(backend, side, format, Options(mergeable));

@@ -20,7 +20,11 @@ public sealed class GuestRingSpec(HostileBackend backend)
     public Task An_available_index_too_far_ahead_costs_the_ring_alone(RingSide side) => CostsTheRingAloneAsync(
         side,
         RingFormat.Split,
-        guest => ((SplitDriverRing)guest.Ring).WriteAvailableIndex((ushort)(((SplitDriverRing)guest.Ring).AvailableIndex + RingSize + 1)));
+        guest =>
+        {
+            var ring = (SplitDriverRing)guest.Ring;
+            ring.WriteAvailableIndex((ushort)(ring.AvailableIndex + RingSize + 1));
+        });
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
@@ -79,19 +83,20 @@ public sealed class GuestRingSpec(HostileBackend backend)
             guest.RebootAndExchange();
         });
 
-    private Task CostsTheRingAloneAsync(RingSide side, RingFormat format, Action<HostileGuest> breakIt) => backend.SurvivesAsync(() =>
-    {
-        using HostileGuest guest = HostileGuest.Connect(backend, side, format);
-        breakIt(guest);
-        guest.Kick();
-        if (side == RingSide.Rx)
+    private Task CostsTheRingAloneAsync(RingSide side, RingFormat format, Action<HostileGuest> breakIt) =>
+        backend.SurvivesAsync(() =>
         {
-            guest.HostSends();
-        }
+            using HostileGuest guest = HostileGuest.Connect(backend, side, format);
+            breakIt(guest);
+            guest.Kick();
+            if (side == RingSide.Rx)
+            {
+                guest.HostSends();
+            }
 
-        guest.ExpectGivenUp();
-        guest.RebootAndExchange();
-    });
+            guest.ExpectGivenUp();
+            guest.RebootAndExchange();
+        });
 
     private static void OfferHead(HostileGuest guest, int head)
     {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Ringmaster.EndToEnd.Tests.Support;
-using Ringmaster.Native.Driver;
 
 namespace Ringmaster.EndToEnd.Tests.Hostile;
 
@@ -8,7 +7,7 @@ namespace Ringmaster.EndToEnd.Tests.Hostile;
 /// The executable, started once for all hostile inputs, with one device of two queue pairs. After each of them the same
 /// process must serve a good guest, and hold again exactly what it held at the beginning.
 /// </summary>
-public sealed class HostileBackend : IAsyncLifetime
+public sealed class HostileBackend : BackendFixture
 {
     /// <summary>How long anything may take before it counts as stuck.</summary>
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -18,8 +17,6 @@ public sealed class HostileBackend : IAsyncLifetime
     private const int LinesInFailure = 15;
     private static int _frames;
 
-    private TestNamespace? _network;
-    private IBackend? _backend;
     private PacketSocket? _host;
     private Holdings? _calm;
     private Task? _start;
@@ -40,31 +37,15 @@ public sealed class HostileBackend : IAsyncLifetime
         }
     }
 
-    private IBackend Backend => _backend ?? throw new InvalidOperationException("the back-end has not been started");
-
     /// <inheritdoc/>
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    /// <inheritdoc/>
-    public async Task DisposeAsync()
+    public override Task DisposeAsync()
     {
         _host?.Dispose();
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
+        return base.DisposeAsync();
     }
 
     /// <summary>A number that no frame of this test run has had, so that no frame is taken for another.</summary>
     internal static int NextFrame() => Interlocked.Increment(ref _frames);
-
-    /// <summary>Connects a front-end that has said nothing yet.</summary>
-    internal FrontendClient Connect() => FrontendClient.Connect(Backend.Socket, Patience);
 
     /// <summary>Passes over what came to the host so far, so that its socket has room for what comes next.</summary>
     internal void ForgetFrames()
@@ -96,10 +77,8 @@ public sealed class HostileBackend : IAsyncLifetime
     private async Task StartAsync()
     {
         Backends.SkipForDpdk("some of these inputs end DPDK's process");
-        Require.Root();
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2 });
-        _host = PacketSocket.Open(_network, _backend.Tap);
+        await StartAsync(new BackendOptions { QueuePairs = 2 });
+        _host = OpenHost();
         for (int i = 0; i < WarmUps; i++)
         {
             GoodGuest.ExchangeFrames(this);

@@ -33,7 +33,7 @@ internal sealed class HostileFrontEnd : IDisposable
     /// <param name="without">Protocol features that are not acknowledged although they are offered.</param>
     internal static HostileFrontEnd Connect(HostileBackend backend, ProtocolFeatures without = ProtocolFeatures.None)
     {
-        FrontendClient client = backend.Connect();
+        FrontendClient client = backend.ConnectClient();
         client.SetOwner();
         client.SetProtocolFeatures(client.GetProtocolFeatures() & ~(without | ProtocolFeatures.GpaAddresses));
         client.SetFeatures(client.GetFeatures());
@@ -89,7 +89,8 @@ internal sealed class HostileFrontEnd : IDisposable
     /// <summary>The next question gets its answer, and nothing stands before it.</summary>
     internal void ExpectAlive() => Assert.Equal(_offered, Client.GetFeatures());
 
-    private static bool HasFailure(RequestCode request) => request is RequestCode.SetDeviceStateFd or RequestCode.CheckDeviceState;
+    private static bool HasFailure(RequestCode request) =>
+        request is RequestCode.SetDeviceStateFd or RequestCode.CheckDeviceState;
 
     /// <summary>Everything except GET_CONFIG says no with a number; that one has a failure of its own: no bytes.</summary>
     private static void AssertFailure(RequestCode request, int size, FrontendReply reply)

@@ -61,11 +61,14 @@ internal sealed class HostileGuest : IDisposable
     /// <summary>The flag that is wrong for the direction.</summary>
     internal ushort Illegal => Side == RingSide.Rx ? (ushort)0 : DriverRing.FlagWrite;
 
-    /// <summary>Connects, starts the rings and moves one frame over the ring in question, so that what follows finds it at work.</summary>
-    internal static HostileGuest Connect(HostileBackend backend, RingSide side, RingFormat format, VirtioNetOptions? options = null)
+    /// <summary>
+    /// Connects, starts the rings and moves one frame over the ring in question, so that what follows finds it at work.
+    /// </summary>
+    internal static HostileGuest Connect(
+        HostileBackend backend, RingSide side, RingFormat format, VirtioNetOptions? options = null)
     {
         options ??= new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = BufferSize };
-        VirtioNetDriver driver = VirtioNetDriver.Prepare(backend.Connect(), options with
+        VirtioNetDriver driver = backend.Prepare(options with
         {
             ReceiveBuffers = side == RingSide.Rx ? 0 : options.ReceiveBuffers,
             Features = options.Features | (format == RingFormat.Packed ? VirtioFeatures.RingPacked : VirtioFeatures.None),
@@ -117,15 +120,15 @@ internal sealed class HostileGuest : IDisposable
         OfferLegal(buffers, GoodGuest.FrameSize, token => Ring.TryAdd(buffers, token));
     }
 
-    /// <summary>Puts buffers on the ring that are odd but legal: they are expected to carry one frame that fills them exactly.</summary>
+    /// <summary>Puts buffers on the ring that are odd but legal: they must carry one frame that fills them exactly.</summary>
     internal void OfferOdd(params RingBuffer[] buffers) =>
         OfferLegal(buffers, Room(buffers) - HeaderSize, token => Ring.TryAdd(buffers, token));
 
     /// <summary>The same with the buffers in an indirect table at a place of the caller's choice.</summary>
     internal void OfferOddTable(ulong table, params RingBuffer[] buffers)
     {
-        RawDescriptor[] entries = [.. buffers.Select((buffer, i) =>
-            new RawDescriptor(buffer.Address, buffer.Length, (ushort)(Legal | (i < buffers.Length - 1 ? DriverRing.FlagNext : 0)), i + 1))];
+        RawDescriptor[] entries = [.. buffers.Select((buffer, i) => new RawDescriptor(
+            buffer.Address, buffer.Length, (ushort)(Legal | (i < buffers.Length - 1 ? DriverRing.FlagNext : 0)), i + 1))];
         WriteTable(table, entries);
         RawDescriptor head = new(table, (uint)(16 * entries.Length), DriverRing.FlagIndirect);
         OfferLegal(buffers, Room(buffers) - HeaderSize, token => Ring.TryAddRaw([head], token));
@@ -173,7 +176,7 @@ internal sealed class HostileGuest : IDisposable
         _backend.Host.Send(TestFrame.Build(number, size));
     }
 
-    /// <summary>All that was offered comes back: in order, once, bad chains with nothing written, good ones with their frames.</summary>
+    /// <summary>All that was offered comes back: in order, once, bad chains with nothing written, good with frames.</summary>
     internal void ExpectReturned()
     {
         Publish();
@@ -234,7 +237,8 @@ internal sealed class HostileGuest : IDisposable
     internal void ExpectGivenUp()
     {
         Assert.True(
-            SpinWait.SpinUntil(() => Error.Drain() != 0, HostileBackend.Patience), "the ring was not given up: its error fd is silent");
+            SpinWait.SpinUntil(() => Error.Drain() != 0, HostileBackend.Patience),
+            "the ring was not given up: its error fd is silent");
         if (Side == RingSide.Rx)
         {
             GoodGuest.Send(_backend, Pair);

@@ -14,7 +14,7 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
     private const ulong RamSize = 16UL << 20;
     private const int Slots = 509;
 
-    /// <summary>Descriptions of a region over a file of 16 MiB, each wrong in one point, in both messages that bring regions.</summary>
+    /// <summary>Descriptions of a region over a file of 16 MiB, each wrong in one point, in both messages for regions.</summary>
     public static TheoryData<string, RequestCode> WrongRegions => Both(WrongRegion.Keys);
 
     /// <summary>The same for a region beside one that is right.</summary>
@@ -150,7 +150,8 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
         Assert.Equal((ulong)Slots, frontEnd.Client.GetMaxMemSlots());
         for (int i = 0; i < Slots; i++)
         {
-            Assert.Equal(0UL, frontEnd.Client.TryTell(RequestCode.AddMemReg, FrontendClient.SingleRegion(Page(i)), ram.FileOf(0)));
+            Assert.Equal(
+                0UL, frontEnd.Client.TryTell(RequestCode.AddMemReg, FrontendClient.SingleRegion(Page(i)), ram.FileOf(0)));
         }
 
         frontEnd.ExpectRefusal(RequestCode.AddMemReg, FrontendClient.SingleRegion(Page(Slots)), ram.FileOf(0));
@@ -243,7 +244,8 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
         driver.Pairs[0].TxKick.Signal();
         backend.Host.Send(TestFrame.Build(HostileBackend.NextFrame(), GoodGuest.FrameSize));
         Assert.True(
-            SpinWait.SpinUntil(() => driver.Pairs[0].RxError.Drain() + driver.Pairs[0].TxError.Drain() > 0, HostileBackend.Patience),
+            SpinWait.SpinUntil(
+                () => driver.Pairs[0].RxError.Drain() + driver.Pairs[0].TxError.Drain() > 0, HostileBackend.Patience),
             "no ring was given up");
         new HostileFrontEnd(backend, driver.Client).ExpectAlive();
     });
@@ -281,7 +283,7 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
             Pieces = [new RamPiece(0, RamSize), new RamPiece(RamSize, 1UL << 20)],
             Sealable = false,
         });
-        using VirtioNetDriver driver = VirtioNetDriver.Start(backend.Connect(), Options with { ReceiveBuffers = 0 }, ram);
+        using VirtioNetDriver driver = backend.Connect(Options with { ReceiveBuffers = 0 }, ram);
         Assert.True(ram.Shrink(1, 0).Ok);
         NetQueuePair pair = driver.Pairs[0];
         DriverRing ring = side == RingSide.Rx ? pair.Rx : pair.Tx;
@@ -324,6 +326,6 @@ public sealed class MemoryRequestSpec(HostileBackend backend)
     private VirtioNetDriver Start(GuestRam made, out GuestRam ram)
     {
         ram = made;
-        return VirtioNetDriver.Start(backend.Connect(), Options, made);
+        return backend.Connect(Options, made);
     }
 }

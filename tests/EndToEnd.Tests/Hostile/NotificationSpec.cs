@@ -32,7 +32,8 @@ public sealed class NotificationSpec(HostileBackend backend)
 
     private static Dictionary<string, Func<OwnedFd>> Useless => new()
     {
-        ["a regular file"] = () => RawFds.Open(Path.Combine(AppContext.BaseDirectory, "Ringmaster.EndToEnd.Tests.dll"), RawFds.ReadOnly),
+        ["a regular file"] = () =>
+            RawFds.Open(Path.Combine(AppContext.BaseDirectory, "Ringmaster.EndToEnd.Tests.dll"), RawFds.ReadOnly),
         ["an epoll set"] = RawFds.Epoll,
         ["/dev/zero"] = () => RawFds.Open("/dev/zero"),
         ["/dev/null"] = () => RawFds.Open("/dev/null"),
@@ -100,21 +101,22 @@ public sealed class NotificationSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
-    public Task A_kick_pipe_works_until_its_writer_closes_it_and_then_costs_the_ring_alone(RingSide side) => backend.SurvivesAsync(() =>
-    {
-        using HostileGuest guest = HostileGuest.Connect(backend, side, RingFormat.Split);
-        (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
-        guest.Driver.Client.SetVringKick(side == RingSide.Rx ? 0 : 1, reader);
-        reader.Dispose();
-        guest.OfferGood();
-        guest.Ring.Publish();
-        RawFds.Write(writer, BitConverter.GetBytes(1UL));
-        guest.ExpectReturned();
+    public Task A_kick_pipe_works_until_its_writer_closes_it_and_then_costs_the_ring_alone(RingSide side) =>
+        backend.SurvivesAsync(() =>
+        {
+            using HostileGuest guest = HostileGuest.Connect(backend, side, RingFormat.Split);
+            (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
+            guest.Driver.Client.SetVringKick(side == RingSide.Rx ? 0 : 1, reader);
+            reader.Dispose();
+            guest.OfferGood();
+            guest.Ring.Publish();
+            RawFds.Write(writer, BitConverter.GetBytes(1UL));
+            guest.ExpectReturned();
 
-        writer.Dispose();
-        guest.ExpectGivenUp();
-        guest.RebootAndExchange();
-    });
+            writer.Dispose();
+            guest.ExpectGivenUp();
+            guest.RebootAndExchange();
+        });
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
@@ -140,22 +142,23 @@ public sealed class NotificationSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
-    public Task A_kick_that_is_replaced_while_the_ring_runs_is_let_go_and_the_new_one_heeded(RingSide side) => backend.SurvivesAsync(() =>
-    {
-        using HostileGuest guest = HostileGuest.Connect(backend, side, RingFormat.Split);
-        int before = backend.Descriptors;
-        for (int i = 0; i < 20; i++)
+    public Task A_kick_that_is_replaced_while_the_ring_runs_is_let_go_and_the_new_one_heeded(RingSide side) =>
+        backend.SurvivesAsync(() =>
         {
-            using EventFd kick = new();
-            guest.Driver.Client.SetVringKick(side == RingSide.Rx ? 0 : 1, kick.Fd);
-            guest.OfferGood();
-            guest.Ring.Publish();
-            kick.Signal();
-            guest.ExpectReturned();
-        }
+            using HostileGuest guest = HostileGuest.Connect(backend, side, RingFormat.Split);
+            int before = backend.Descriptors;
+            for (int i = 0; i < 20; i++)
+            {
+                using EventFd kick = new();
+                guest.Driver.Client.SetVringKick(side == RingSide.Rx ? 0 : 1, kick.Fd);
+                guest.OfferGood();
+                guest.Ring.Publish();
+                kick.Signal();
+                guest.ExpectReturned();
+            }
 
-        Assert.Equal(before, backend.Descriptors);
-    });
+            Assert.Equal(before, backend.Descriptors);
+        });
 
     [SkippableFact]
     public Task One_eventfd_for_every_purpose_holds_nothing_up() => backend.SurvivesAsync(() =>
@@ -175,11 +178,12 @@ public sealed class NotificationSpec(HostileBackend backend)
         Assert.True(driver.Pairs[0].TrySend(TestFrame.Build(HostileBackend.NextFrame(), GoodGuest.FrameSize)));
         driver.Pairs[0].FlushTx();
         all.Signal();
-        Assert.True(SpinWait.SpinUntil(() => driver.Pairs[0].Reclaim() == 1, HostileBackend.Patience), "the chain did not come back");
+        Assert.True(
+            SpinWait.SpinUntil(() => driver.Pairs[0].Reclaim() == 1, HostileBackend.Patience), "the chain did not come back");
     });
 
     private VirtioNetDriver Start() =>
-        VirtioNetDriver.Start(backend.Connect(), new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
+        backend.Connect(new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
 
     /// <summary>The driver looks into its rings now and then, so that it needs no calls.</summary>
     private void ExchangeWithCall(RingSide side, OwnedFd call)
@@ -201,6 +205,8 @@ public sealed class NotificationSpec(HostileBackend backend)
         using ManualResetEvent never = new(false);
         never.WaitOne(Watched);
         TimeSpan used = backend.CpuTime - before;
-        Assert.True(used < Watched / 2, $"{used.TotalMilliseconds} ms of CPU time were used in {Watched.TotalMilliseconds} ms of nothing to do");
+        Assert.True(
+            used < Watched / 2,
+            $"{used.TotalMilliseconds} ms of CPU time were used in {Watched.TotalMilliseconds} ms of nothing to do");
     }
 }

@@ -16,7 +16,10 @@ public sealed class RandomMessageSpec(HostileBackend backend)
     private const int MessagesEach = 100;
 
     private static readonly ulong[] Numbers =
-        [0, 1, 2, 3, 4, 63, 64, 65, 256, 1024, 4096, 65_535, 65_536, 1UL << 20, 1UL << 32, 0x5500_0000_0000, 0x5500_0000_1000, 1UL << 63, ulong.MaxValue];
+    [
+        0, 1, 2, 3, 4, 63, 64, 65, 256, 1024, 4096, 65_535, 65_536, 1UL << 20, 1UL << 32, 0x5500_0000_0000, 0x5500_0000_1000,
+        1UL << 63, ulong.MaxValue,
+    ];
 
     [SkippableTheory]
     [InlineData(1)]
@@ -28,8 +31,8 @@ public sealed class RandomMessageSpec(HostileBackend backend)
         for (int i = 0; i < Connections; i++)
         {
             using VirtioNetDriver? driver = i % 2 == 0 ? null : VirtioNetDriver.Start(
-                backend.Connect(), new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
-            using FrontendClient client = driver?.Client ?? backend.Connect();
+                backend.ConnectClient(), new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
+            using FrontendClient client = driver?.Client ?? backend.ConnectClient();
             SendRandom(client, random);
         }
     });
@@ -83,12 +86,12 @@ public sealed class RandomMessageSpec(HostileBackend backend)
 
         for (int at = 0; at + 4 <= payload.Length; at += 4)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(payload.AsSpan(at), random.Next(2) == 0 ? (uint)random.Next(6) : (uint)Pick(random));
+            BinaryPrimitives.WriteUInt32LittleEndian(
+                payload.AsSpan(at), random.Next(2) == 0 ? (uint)random.Next(6) : (uint)Pick(random));
         }
 
-        return random.Next(3) == 0 && (RequestCode)request is RequestCode.SetMemTable or RequestCode.AddMemReg or RequestCode.RemMemReg
-            ? MemoryPayload((RequestCode)request, ram)
-            : payload;
+        bool memory = (RequestCode)request is RequestCode.SetMemTable or RequestCode.AddMemReg or RequestCode.RemMemReg;
+        return random.Next(3) == 0 && memory ? MemoryPayload((RequestCode)request, ram) : payload;
     }
 
     private static byte[] MemoryPayload(RequestCode request, GuestRam ram) =>

@@ -40,31 +40,33 @@ public sealed class RequestFormSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(Served))]
-    public Task A_request_of_the_wrong_size_is_refused_and_the_session_lives_on(RequestCode request) => backend.SurvivesAsync(() =>
-    {
-        using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
-        RequestShape shape = RequestShape.All[request];
-        using GuestRam ram = new(GuestRamOptions.OfSize(1));
-        OwnedFd[] fds = [.. Enumerable.Repeat(ram.FileOf(0), shape.MinFds)];
-        foreach (int size in shape.WrongSizes)
+    public Task A_request_of_the_wrong_size_is_refused_and_the_session_lives_on(RequestCode request) =>
+        backend.SurvivesAsync(() =>
         {
-            frontEnd.ExpectRefusal(request, new byte[size], fds);
-        }
-    });
+            using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+            RequestShape shape = RequestShape.All[request];
+            using GuestRam ram = new(GuestRamOptions.OfSize(1));
+            OwnedFd[] fds = [.. Enumerable.Repeat(ram.FileOf(0), shape.MinFds)];
+            foreach (int size in shape.WrongSizes)
+            {
+                frontEnd.ExpectRefusal(request, new byte[size], fds);
+            }
+        });
 
     [SkippableTheory]
     [MemberData(nameof(Served))]
-    public Task A_request_with_the_wrong_number_of_fds_is_refused_and_the_session_lives_on(RequestCode request) => backend.SurvivesAsync(() =>
-    {
-        using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
-        RequestShape shape = RequestShape.All[request];
-        using GuestRam ram = new(GuestRamOptions.OfSize(1));
-        byte[] payload = PayloadOf(request, shape, ram);
-        foreach (int count in shape.WrongFdCounts)
+    public Task A_request_with_the_wrong_number_of_fds_is_refused_and_the_session_lives_on(RequestCode request) =>
+        backend.SurvivesAsync(() =>
         {
-            frontEnd.ExpectRefusal(request, payload, [.. Enumerable.Repeat(ram.FileOf(0), count)]);
-        }
-    });
+            using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+            RequestShape shape = RequestShape.All[request];
+            using GuestRam ram = new(GuestRamOptions.OfSize(1));
+            byte[] payload = PayloadOf(request, shape, ram);
+            foreach (int count in shape.WrongFdCounts)
+            {
+                frontEnd.ExpectRefusal(request, payload, [.. Enumerable.Repeat(ram.FileOf(0), count)]);
+            }
+        });
 
     [SkippableTheory]
     [MemberData(nameof(Served))]
@@ -118,7 +120,7 @@ public sealed class RequestFormSpec(HostileBackend backend)
     [SkippableFact]
     public Task More_fds_than_a_message_may_carry_end_the_connection_alone() => backend.SurvivesAsync(() =>
     {
-        using FrontendClient client = backend.Connect();
+        using FrontendClient client = backend.ConnectClient();
         using EventFd fd = new();
         OwnedFd[] most = [.. Enumerable.Repeat(fd.Fd, 253)];
         byte[] message = [.. Header((uint)RequestCode.SetVringKick, 1, 8), .. new byte[8]];
@@ -157,10 +159,10 @@ public sealed class RequestFormSpec(HostileBackend backend)
     private Task EndsTheConnectionAsync(byte[] message) => backend.SurvivesAsync(() =>
     {
         using EventFd fd = new();
-        using FrontendClient fresh = backend.Connect();
+        using FrontendClient fresh = backend.ConnectClient();
         fresh.SendRaw(message, fd.Fd);
         Assert.True(fresh.WaitForClose(HostileBackend.Patience), "the connection is still open");
-        using VirtioNetDriver driver = VirtioNetDriver.Start(backend.Connect(), new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
+        using VirtioNetDriver driver = backend.Connect(new VirtioNetOptions { Pairs = 2, QueueSize = 64 });
         GoodGuest.ExchangeFrames(backend, driver);
         driver.Client.SendRaw(message, fd.Fd);
         Assert.True(driver.Client.WaitForClose(HostileBackend.Patience), "the connection is still open");

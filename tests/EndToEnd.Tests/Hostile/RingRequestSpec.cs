@@ -60,7 +60,8 @@ public sealed class RingRequestSpec(HostileBackend backend)
         using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
         using EventFd fd = new();
         bool fdRequest = request is RequestCode.SetVringKick or RequestCode.SetVringCall or RequestCode.SetVringErr;
-        foreach (uint index in fdRequest ? [Rings, 127, 255] : new uint[] { Rings, 127, 255, 256, 65_536, int.MaxValue, uint.MaxValue })
+        uint[] indexes = fdRequest ? [Rings, 127, 255] : [Rings, 127, 255, 256, 65_536, int.MaxValue, uint.MaxValue];
+        foreach (uint index in indexes)
         {
             byte[] payload = new byte[RequestShape.All[request].MinSize];
             BinaryPrimitives.WriteUInt32LittleEndian(payload, index);
@@ -118,7 +119,10 @@ public sealed class RingRequestSpec(HostileBackend backend)
     {
         using VirtioNetDriver driver = Prepare();
         MemoryRegionEnd(driver, out ulong end);
-        Start(driver, afterAddresses: ring => driver.Client.SetVringAddr(ring, Outside[where](driver.UserAddresses(RingOf(driver, ring)), end)));
+        Start(
+            driver,
+            afterAddresses: ring =>
+                driver.Client.SetVringAddr(ring, Outside[where](driver.UserAddresses(RingOf(driver, ring)), end)));
         NetQueuePair pair = driver.Pairs[0];
         Assert.True(pair.TrySend(new byte[60]));
         pair.FlushTx();
@@ -135,7 +139,7 @@ public sealed class RingRequestSpec(HostileBackend backend)
     public Task Rings_that_are_started_without_memory_run_when_it_comes() => backend.SurvivesAsync(() =>
     {
         using GuestRam ram = new(GuestRamOptions.OfSize(16));
-        using VirtioNetDriver driver = VirtioNetDriver.Prepare(backend.Connect(), Options, ram);
+        using VirtioNetDriver driver = backend.Prepare(Options, ram);
         HostileFrontEnd frontEnd = new(backend, driver.Client);
         frontEnd.Client.RemMemReg(ram, 0);
         driver.StartRings();
@@ -212,7 +216,7 @@ public sealed class RingRequestSpec(HostileBackend backend)
         }
     }
 
-    private VirtioNetDriver Prepare() => VirtioNetDriver.Prepare(backend.Connect(), Options);
+    private VirtioNetDriver Prepare() => backend.Prepare(Options);
 
     private static DriverRing RingOf(VirtioNetDriver driver, int ring) => ring == 0 ? driver.Pairs[0].Rx : driver.Pairs[0].Tx;
 

@@ -8,7 +8,8 @@ namespace Ringmaster.EndToEnd.Tests.Matrix;
 /// size, with frames from the smallest to the largest both ways through a real TAP: no loss, no duplicate, no byte changed,
 /// order kept. One back-end serves all cells, one after the other.
 /// </summary>
-public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard served) : IClassFixture<ConformanceMatrixSpec.ServedCard>
+public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard served)
+    : IClassFixture<ConformanceMatrixSpec.ServedCard>
 {
     private const int Mtu = 9000;
 
@@ -17,7 +18,6 @@ public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard serve
 
     /// <summary>The longest that a Linux host hands to a device as one: below 64 KiB, its Ethernet header included.</summary>
     private const int LongestWhole = 65_535;
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
     private static readonly Dictionary<string, RingCell> CellsByName = RingCell.All.ToDictionary(cell => cell.ToString());
 
     public static TheoryData<string> Cells => [.. CellsByName.Keys];
@@ -48,37 +48,16 @@ public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard serve
         Assert.Empty(driver.Pairs.SelectMany(pair => pair.ForeignRx.Concat(pair.ForeignTx)));
     }
 
-    public sealed class ServedCard : IAsyncLifetime
+    public sealed class ServedCard : BackendFixture
     {
-        private TestNamespace? _network;
-        private IBackend? _backend;
-
-        public Task InitializeAsync() => Task.CompletedTask;
-
-        public async Task DisposeAsync()
-        {
-            if (_backend is not null)
-            {
-                await _backend.DisposeAsync();
-            }
-
-            if (_network is not null)
-            {
-                await _network.DisposeAsync();
-            }
-        }
+        private Task? _start;
 
         /// <summary>The TAP's end; the back-end is started on first use.</summary>
         internal async Task<PacketSocket> HostAsync()
         {
-            Require.Root();
             Backends.SkipForDpdk("its rings are not in question here");
-            _network ??= await TestNamespace.CreateAsync();
-            _backend ??= await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 2, Mtu = Mtu });
-            return PacketSocket.Open(_network, _backend.Tap, headers: true);
+            await (_start ??= StartAsync(new BackendOptions { QueuePairs = 2, Mtu = Mtu }));
+            return OpenHost(headers: true);
         }
-
-        internal VirtioNetDriver Connect(VirtioNetOptions options) =>
-            VirtioNetDriver.Start(FrontendClient.Connect(_backend!.Socket, Timeout), options);
     }
 }

@@ -7,33 +7,15 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests.Migration;
 
 /// <summary>
-/// A guest that runs here before its memory has come: our own driver plays the front-end, which keeps every page elsewhere until the
-/// back-end waits for it.
+/// A guest that runs here before its memory has come: our own driver plays the front-end, which keeps every page elsewhere until
+/// the back-end waits for it.
 /// </summary>
-public sealed class PostcopySpec : IAsyncLifetime
+public sealed class PostcopySpec : BackendFixture
 {
     private const int Frames = 100;
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan WorkerTimeout = TimeSpan.FromMilliseconds(100);
-
-    private TestNamespace? _network;
-    private IBackend? _backend;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
-    {
-        if (_backend is not null)
-        {
-            await _backend.DisposeAsync();
-        }
-
-        if (_network is not null)
-        {
-            await _network.DisposeAsync();
-        }
-    }
 
     [SkippableTheory]
     [InlineData(VirtioFeatures.None, false)]
@@ -42,7 +24,7 @@ public sealed class PostcopySpec : IAsyncLifetime
     public async Task Frames_pass_while_every_page_that_they_need_is_still_to_come(VirtioFeatures format, bool single)
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Prepare(format);
         int[] waiting = [.. Enumerable.Range(0, 8)];
         foreach (int number in waiting)
@@ -75,14 +57,14 @@ public sealed class PostcopySpec : IAsyncLifetime
     public async Task A_worker_that_waits_for_a_page_longer_than_its_time_out_is_not_given_up()
     {
         await StartAsync($"restart.worker-timeout={WorkerTimeout.TotalMilliseconds}ms");
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Prepare(VirtioFeatures.None);
         using PageServer server = Arrive(driver, single: false);
         server.Brings = false;
         Task starting = Task.Run(() => driver.StartRings());
 
         // The worker waits for a part of its ring; what follows for it, and the front-end with it, wait as well.
-        Assert.True(server.WaitForFault(Timeout), _backend!.Process.Output);
+        Assert.True(server.WaitForFault(Timeout), Backend.Process.Output);
         Assert.False(server.WaitForFault(5 * WorkerTimeout));
         Assert.False(starting.IsCompleted);
         server.Brings = true;
@@ -90,14 +72,14 @@ public sealed class PostcopySpec : IAsyncLifetime
 
         FrameExchange.Run(driver, host, Frames);
         AssertNothingRefused();
-        Assert.DoesNotContain("no answer", _backend.Process.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("no answer", Backend.Process.Output, StringComparison.Ordinal);
     }
 
     [SkippableFact]
     public async Task When_the_front_end_goes_nobody_waits_any_more_and_the_next_one_is_served()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         OwnedFd kept;
         using (VirtioNetDriver driver = Prepare(VirtioFeatures.None))
         {
@@ -106,16 +88,16 @@ public sealed class PostcopySpec : IAsyncLifetime
             server.Brings = false;
             driver.Client.Timeout = TimeSpan.FromSeconds(1);
             Assert.Throws<FrontendException>(() => driver.StartRings());
-            Assert.True(server.WaitForFault(Timeout), _backend!.Process.Output);
+            Assert.True(server.WaitForFault(Timeout), Backend.Process.Output);
 
             // The front-end goes, and somebody still has its userfaultfd open.
             driver.Client.Dispose();
-            await _backend.Process.LineAsync("front-end gone", Timeout);
+            await Backend.Process.LineAsync("front-end gone", Timeout);
         }
 
         using (kept)
         {
-            using VirtioNetDriver next = VirtioNetDriver.Start(FrontendClient.Connect(_backend.Socket, Timeout));
+            using VirtioNetDriver next = Connect(new VirtioNetOptions());
             FrameExchange.Run(next, host, Frames);
             AssertNothingRefused();
         }
@@ -125,14 +107,14 @@ public sealed class PostcopySpec : IAsyncLifetime
     public async Task Rings_wait_until_the_front_end_knows_where_its_memory_is_mapped()
     {
         await StartAsync();
-        using PacketSocket host = PacketSocket.Open(_network!, _backend!.Tap);
+        using PacketSocket host = OpenHost();
         using VirtioNetDriver driver = Prepare(VirtioFeatures.None);
         using OwnedFd faults = Advise(driver);
         driver.Client.PostcopyListen();
         IReadOnlyList<ulong> bases = driver.Client.SetMemTablePostcopy(driver.Ram);
         Assert.All(bases, address => Assert.NotEqual(0UL, address));
         driver.StartRings();
-        Assert.DoesNotContain("queue started", _backend!.Process.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("queue started", Backend.Process.Output, StringComparison.Ordinal);
 
         driver.Client.AcknowledgeBases(RequestCode.SetMemTable);
         driver.Client.PostcopyEnd();
@@ -180,28 +162,24 @@ public sealed class PostcopySpec : IAsyncLifetime
 
     private void AssertNothingRefused()
     {
-        Assert.DoesNotContain("refused", _backend!.Process.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("given up", _backend.Process.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("refused", Backend.Process.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("given up", Backend.Process.Output, StringComparison.Ordinal);
     }
 
     private async Task StartAsync(params string[] settings)
     {
-        Require.Root();
         Backends.SkipForDpdk("its post-copy is not in question here");
-        _network = await TestNamespace.CreateAsync();
-        _backend = await Backends.StartAsync(_network, new BackendOptions { QueuePairs = 1, Keys = settings });
+        await StartAsync(new BackendOptions { QueuePairs = 1, Keys = settings });
     }
 
     /// <summary>Negotiated, with all receive buffers on the ring.</summary>
     private VirtioNetDriver Prepare(VirtioFeatures format)
     {
-        var driver = VirtioNetDriver.Prepare(
-            FrontendClient.Connect(_backend!.Socket, Timeout),
-            new VirtioNetOptions
-            {
-                Features = VirtioNetOptions.ModernFeatures | format,
-                ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.Pagefault,
-            });
+        VirtioNetDriver driver = Prepare(new VirtioNetOptions
+        {
+            Features = VirtioNetOptions.ModernFeatures | format,
+            ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.Pagefault,
+        });
         driver.Pairs[0].PostAll();
         foreach (int ring in new[] { 0, 1 })
         {

@@ -4,7 +4,7 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 /// A namespace, a back-end in it and a guest that is connected and has its addresses: shared by the tests of a class,
 /// made by the first of them, so that a missing requirement skips instead of failing.
 /// </summary>
-public abstract class ServedGuest : IAsyncLifetime
+public abstract class ServedGuest : BackendFixture
 {
     internal const string HostAddress = "10.77.0.1";
     internal const string GuestAddress = "10.77.0.2";
@@ -12,8 +12,6 @@ public abstract class ServedGuest : IAsyncLifetime
     internal const string HostAddress6 = "fd77::1";
     internal const string GuestAddress6 = "fd77::2";
 
-    private TestNamespace? _namespace;
-    private IBackend? _backend;
     private QemuGuest? _guest;
     private Task<QemuGuest>? _boot;
 
@@ -23,15 +21,15 @@ public abstract class ServedGuest : IAsyncLifetime
     /// <summary>The device's MTU.</summary>
     internal virtual int Mtu => 1500;
 
-    internal IBackend Backend => _backend ?? throw new InvalidOperationException("the guest has not been booted");
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
+    /// <inheritdoc/>
+    public override async Task DisposeAsync()
     {
-        await DisposeAsync(_guest);
-        await DisposeAsync(_backend);
-        await DisposeAsync(_namespace);
+        if (_guest is not null)
+        {
+            await _guest.DisposeAsync();
+        }
+
+        await base.DisposeAsync();
     }
 
     /// <summary>The guest; booted by the first call. What fails that call fails every later one, at once.</summary>
@@ -58,27 +56,17 @@ public abstract class ServedGuest : IAsyncLifetime
 
     private async Task<QemuGuest> BootAsync()
     {
-        _namespace ??= await TestNamespace.CreateAsync(ipv6: true);
-        _backend ??= await Backends.StartAsync(
-            _namespace,
-            new BackendOptions
-            {
-                QueuePairs = Card.Queues,
-                Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
-                HostMac = HostMac,
-                AccessPlatform = Card.Iommu,
-                Mtu = Mtu == 1500 ? null : Mtu,
-            });
-        _guest = await QemuGuest.BootAsync(_backend, Card);
+        BackendOptions options = new()
+        {
+            QueuePairs = Card.Queues,
+            Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
+            HostMac = HostMac,
+            AccessPlatform = Card.Iommu,
+            Mtu = Mtu == 1500 ? null : Mtu,
+        };
+        await StartAsync(options, ipv6: true);
+        _guest = await QemuGuest.BootAsync(Backend, Card);
         await PrepareAsync(_guest);
         return _guest;
-    }
-
-    private static async Task DisposeAsync(IAsyncDisposable? resource)
-    {
-        if (resource is not null)
-        {
-            await resource.DisposeAsync();
-        }
     }
 }
