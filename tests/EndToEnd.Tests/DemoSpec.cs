@@ -39,7 +39,8 @@ public sealed class DemoSpec
         Require.Program("setpriv", "util-linux");
         string powerless = $"exec setpriv --bounding-set=-all --inh-caps=-all '{RingmasterProcess.Executable}' demo";
         await using ManagedProcess demo = ManagedProcess.Start(
-            "demo", "unshare", "--user", "--map-root-user", "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces; " + powerless);
+            "demo", "unshare", "--user", "--map-root-user", "sh", "-c",
+            "echo 0 > /proc/sys/user/max_user_namespaces; " + powerless);
         Assert.Equal(1, await demo.ExitAsync(Timeout));
         Assert.Contains("CAP_SYS_ADMIN", demo.Output, StringComparison.Ordinal);
         Assert.Contains("sudo ringmaster demo", demo.Output, StringComparison.Ordinal);
@@ -62,6 +63,7 @@ public sealed class DemoSpec
         Require.Program("unshare", "util-linux");
         await using ManagedProcess probe = ManagedProcess.Start("unshare", "unshare", "--map-root-user", "--net", "true");
         bool allowed = await probe.ExitAsync(Timeout) == 0;
-        Require.Present(allowed, "user namespaces are not allowed: run as root, or `sysctl -w kernel.unprivileged_userns_clone=1`");
+        Require.Present(
+            allowed, "user namespaces are not allowed: run as root, or `sysctl -w kernel.unprivileged_userns_clone=1`");
     }
 }

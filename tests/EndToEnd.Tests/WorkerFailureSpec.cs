@@ -8,7 +8,9 @@ using Ringmaster.Native.Driver;
 
 namespace Ringmaster.EndToEnd.Tests;
 
-/// <summary>A worker dies in the middle of traffic on a real TAP, and what the front-end and the other pair see of it: nothing.</summary>
+/// <summary>
+/// A worker dies in the middle of traffic on a real TAP, and what the front-end and the other pair see of it: nothing.
+/// </summary>
 public sealed class WorkerFailureSpec : IAsyncLifetime
 {
     private const string Device = "net0";

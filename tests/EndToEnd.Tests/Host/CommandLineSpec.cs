@@ -6,6 +6,10 @@ namespace Ringmaster.EndToEnd.Tests.Host;
 /// <summary>What the executable does with its command line, without opening anything.</summary>
 public sealed class CommandLineSpec
 {
+    private const string FiftyBytes = "01234567890123456789012345678901234567890123456789";
+    private const string PathOf108Bytes = "/tmp/" + FiftyBytes + FiftyBytes + "012";
+    private const string SecondDevice = "ringmaster.devices.net1.mtu=1500";
+
     [Theory]
     [InlineData("--print-capabilities")]
     [InlineData("--print-capabilities", "--socket-path=/nowhere/x", "--fd=77", "--config", "/nowhere/y", "--never-heard-of")]
@@ -58,14 +62,15 @@ public sealed class CommandLineSpec
     [InlineData("standard output", "--fd=1: allowed is the number of an inherited socket, 3 or more", "--fd=1")]
     [InlineData("no number", "--fd=three: allowed is the number of an inherited socket, 3 or more", "--fd=three")]
     [InlineData("empty", "--socket-path", "--socket-path=")]
-    [InlineData("too long", ": allowed is a path of 1 to 107 bytes", "--socket-path=/tmp/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678")]
-    [InlineData("two devices", "--fd is for one device, and 2 are enabled: net0, net1", "--fd=3", "-D", "ringmaster.devices.net1.mtu=1500")]
+    [InlineData("too long", ": allowed is a path of 1 to 107 bytes", "--socket-path=" + PathOf108Bytes)]
+    [InlineData("two devices", "--fd is for one device, and 2 are enabled: net0, net1", "--fd=3", "-D", SecondDevice)]
     [InlineData("no value", "-D ringmaster.log.level: allowed is KEY=VALUE", "-D", "ringmaster.log.level")]
     [InlineData("bad key", "-D a..b=1: allowed is KEY=VALUE", "-D", "a..b=1")]
     [InlineData("bad list", "-D ringmaster.devices.net0.worker.cpus=[1", "-D", "ringmaster.devices.net0.worker.cpus=[1")]
     [InlineData("no file", "/nowhere/ringmaster.conf: ", "--config", "/nowhere/ringmaster.conf")]
     [InlineData("a directory", "/tmp: ", "--config", "/tmp")]
-    public async Task Options_that_cannot_be_used_are_refused_with_exit_code_2(string why, string expected, params string[] arguments)
+    public async Task Options_that_cannot_be_used_are_refused_with_exit_code_2(
+        string why, string expected, params string[] arguments)
     {
         CliResult result = await Cli.RunAsync(["check", .. arguments]);
 
@@ -80,7 +85,8 @@ public sealed class CommandLineSpec
         using var folder = new TemporaryFolder();
 
         CliResult first = await Cli.RunAsync(
-            "check", "-D", "ringmaster.devices.net0.mac=02:00:00:00:00:01", "-Dringmaster.devices.net0.tap.address=[\"fd00::1/64\"]");
+            "check", "-D", "ringmaster.devices.net0.mac=02:00:00:00:00:01",
+            "-Dringmaster.devices.net0.tap.address=[\"fd00::1/64\"]");
         await File.WriteAllTextAsync(folder["again.conf"], first.Output);
         CliResult again = await Cli.RunAsync("check", "--config", folder["again.conf"]);
 
@@ -94,11 +100,13 @@ public sealed class CommandLineSpec
     public async Task Later_layers_win_key_by_key()
     {
         using var folder = new TemporaryFolder();
-        await File.WriteAllTextAsync(folder["a.conf"], "ringmaster.devices.net0 { queue-pairs = 3, queue-size = 128, mtu = 2000 }");
+        await File.WriteAllTextAsync(
+            folder["a.conf"], "ringmaster.devices.net0 { queue-pairs = 3, queue-size = 128, mtu = 2000 }");
         await File.WriteAllTextAsync(folder["b.conf"], "ringmaster.devices.net0 { queue-size = 512, mtu = 3000 }");
 
         CliResult result = await Cli.RunAsync(
-            "check", "--config", folder["a.conf"], "-D", "ringmaster.devices.net0.mtu=4000", "--config", folder["b.conf"], "--socket-path=/tmp/last.sock");
+            "check", "--config", folder["a.conf"], "-D", "ringmaster.devices.net0.mtu=4000", "--config", folder["b.conf"],
+            "--socket-path=/tmp/last.sock");
 
         Assert.Equal(0, result.ExitCode);
         Assert.All(
@@ -112,7 +120,8 @@ public sealed class CommandLineSpec
     public async Task Every_error_of_the_configuration_names_its_key_on_standard_error_and_the_exit_code_is_2(string command)
     {
         CliResult result = await Cli.RunAsync(
-            command, "-D", "ringmaster.devices.net0.queue-size=300", "-D", "ringmaster.log.level=loud", "-D", "ringmaster.devices.net0.speed=10");
+            command, "-D", "ringmaster.devices.net0.queue-size=300", "-D", "ringmaster.log.level=loud",
+            "-D", "ringmaster.devices.net0.speed=10");
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
         Assert.All(

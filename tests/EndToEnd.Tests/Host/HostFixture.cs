@@ -38,13 +38,14 @@ internal sealed class HostFixture : IAsyncDisposable
         return process;
     }
 
-    /// <summary>Has a shell start the executable, which is <c>"$@"</c> in the script, with sockets as its fds from 3 on.</summary>
+    /// <summary>Has a shell start the executable, <c>"$@"</c> in the script, with sockets as its fds from 3 on.</summary>
     internal ManagedProcess StartScript(string script, Socket[] sockets, params string[] arguments)
     {
         IEnumerable<string> moves = sockets.Select((socket, index) => (From: MakeInheritable(socket), To: 3 + index))
             .Select(fd => string.Create(CultureInfo.InvariantCulture, $"{fd.To}<&{fd.From} {fd.From}<&-"));
         ManagedProcess process = _network.Start(
-            "ringmaster", "bash", ["-c", $"{script} {string.Join(' ', moves)}", "bash", RingmasterProcess.Executable, .. arguments]);
+            "ringmaster", "bash",
+            ["-c", $"{script} {string.Join(' ', moves)}", "bash", RingmasterProcess.Executable, .. arguments]);
         _processes.Add(process);
         return process;
     }

@@ -88,7 +88,10 @@ public sealed class InheritedSocketSpec
         using Socket second = HostFixture.Listen(host.PathOf("b"));
         ManagedProcess process = Activate(host, "net0:web", [first, second]);
         Assert.Equal(2, await process.ExitAsync(Limit));
-        Assert.Contains("socket 'web' of the service manager (fd 4) has no device; enabled are net0", process.Output, StringComparison.Ordinal);
+        Assert.Contains(
+            "socket 'web' of the service manager (fd 4) has no device; enabled are net0",
+            process.Output,
+            StringComparison.Ordinal);
     }
 
     [SkippableFact]
@@ -142,7 +145,9 @@ public sealed class InheritedSocketSpec
         await process.LineAsync($"device {device}: front-end gone", Limit, mark);
     }
 
-    /// <summary>GET_FEATURES: a header of three u32 (request 1, version 1, no payload), answered with a u64 behind such a header.</summary>
+    /// <summary>
+    /// GET_FEATURES: a header of three u32 (request 1, version 1, no payload), answered with a u64 behind such a header.
+    /// </summary>
     private static async Task AskFeaturesAsync(Socket frontend)
     {
         byte[] request = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];

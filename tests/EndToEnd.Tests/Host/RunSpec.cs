@@ -14,7 +14,8 @@ public sealed class RunSpec
     [InlineData(HostFixture.SIGTERM, false)]
     [InlineData(HostFixture.SIGINT, false)]
     [InlineData(HostFixture.SIGTERM, true)]
-    public async Task A_signal_stops_it_within_two_seconds_with_exit_code_0_and_without_its_socket_file(int signal, bool connected)
+    public async Task A_signal_stops_it_within_two_seconds_with_exit_code_0_and_without_its_socket_file(
+        int signal, bool connected)
     {
         await using HostFixture host = await HostFixture.CreateAsync();
         ManagedProcess process = await host.StartUpAsync();
@@ -40,7 +41,8 @@ public sealed class RunSpec
     public async Task The_sample_device_is_served_with_or_without_the_command(params string[] command)
     {
         await using HostFixture host = await HostFixture.CreateAsync();
-        ManagedProcess process = host.Start([.. command, "-D", $"ringmaster.devices.net0.socket={host.PathOf("new/folder/x.sock")}"]);
+        ManagedProcess process = host.Start(
+            [.. command, "-D", $"ringmaster.devices.net0.socket={host.PathOf("new/folder/x.sock")}"]);
 
         await process.LineAsync("device net0: up", HostFixture.Limit);
 
@@ -122,7 +124,8 @@ public sealed class RunSpec
     {
         await using HostFixture host = await HostFixture.CreateAsync();
 
-        ManagedProcess process = host.Start($"--socket-path={host.SocketPath}", "-D", "ringmaster.devices.net0.tap.netns=no-such-namespace");
+        ManagedProcess process = host.Start(
+            $"--socket-path={host.SocketPath}", "-D", "ringmaster.devices.net0.tap.netns=no-such-namespace");
 
         Assert.Equal(1, await process.ExitAsync(HostFixture.Limit));
         Assert.Contains("net0", process.Output, StringComparison.Ordinal);
@@ -160,7 +163,8 @@ public sealed class RunSpec
 
         await File.AppendAllTextAsync(file, "\nringmaster.devices.net0.mtu = 1");
         HostFixture.Signal(process, HostFixture.SIGHUP);
-        await process.LineAsync("the configuration was not read again: ringmaster.devices.net0.mtu: found '1'", HostFixture.Limit);
+        await process.LineAsync(
+            "the configuration was not read again: ringmaster.devices.net0.mtu: found '1'", HostFixture.Limit);
 
         using Socket frontend = await HostFixture.ConnectAsync(host.SocketPath);
     }
@@ -176,7 +180,8 @@ public sealed class RunSpec
         JsonElement[] lines = [.. process.Output.Split('\n').Select(line => JsonDocument.Parse(line).RootElement)];
 
         Assert.All(lines, line => Assert.Matches("^(info|warning|error)$", line.GetProperty("level").GetString()));
-        JsonElement up = Assert.Single(lines, line => line.GetProperty("message").GetString()!.StartsWith("device net0: up", StringComparison.Ordinal));
+        JsonElement up = Assert.Single(
+            lines, line => line.GetProperty("message").GetString()!.StartsWith("device net0: up", StringComparison.Ordinal));
         Assert.Equal("net0", up.GetProperty("device").GetString());
     }
 

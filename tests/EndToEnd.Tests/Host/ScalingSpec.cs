@@ -96,7 +96,9 @@ public sealed class ScalingSpec(ITestOutputHelper output)
         return process.WorkingSet64 / (double)(1 << 20);
     }
 
-    /// <summary>The share of a core that the process uses in its quietest second: what never sleeps is busy in all of them.</summary>
+    /// <summary>
+    /// The share of a core that the process uses in its quietest second: what never sleeps is busy in all of them.
+    /// </summary>
     private static async Task<double> QuietestAsync(Process process, int seconds)
     {
         using PeriodicTimer timer = new(Second);

@@ -64,6 +64,7 @@ public sealed class SocketActivationSpec
         BackendSettings all = BackendSettings.Load(ConfigurationLoader.Load([], ["ringmaster.devices.net0.mtu=1500"]));
         BackendSettings settings = all with { Devices = [.. devices.Select(name => all.Devices[0] with { Name = name })] };
         ImmutableArray<DeviceSettings> placed = activation.ApplyTo(settings).Devices;
-        return string.Join(' ', placed.Select(device => $"{device.Name}:{device.SocketFd?.ToString(CultureInfo.InvariantCulture) ?? "-"}"));
+        return string.Join(
+            ' ', placed.Select(device => $"{device.Name}:{device.SocketFd?.ToString(CultureInfo.InvariantCulture) ?? "-"}"));
     }
 }

@@ -45,10 +45,11 @@ public sealed class GuestChainSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task An_address_that_no_region_holds_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [guest.Buffer(flags: Next, next: 1), new RawDescriptor(HostileGuest.Nowhere, 256, guest.Legal)]);
+    public Task An_address_that_no_region_holds_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest => [guest.Buffer(flags: Next, next: 1), new RawDescriptor(HostileGuest.Nowhere, 256, guest.Legal)]);
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
@@ -71,10 +72,14 @@ public sealed class GuestChainSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task A_buffer_that_reaches_over_a_hole_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [new RawDescriptor(HostileGuest.End - 64, (uint)(HostileGuest.Island - HostileGuest.End) + 128, guest.Legal)]);
+    public Task A_buffer_that_reaches_over_a_hole_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest =>
+            [
+                new RawDescriptor(HostileGuest.End - 64, (uint)(HostileGuest.Island - HostileGuest.End) + 128, guest.Legal),
+            ]);
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
@@ -109,7 +114,10 @@ public sealed class GuestChainSpec(HostileBackend backend)
     public Task Empty_buffers_between_full_ones_do_no_harm(RingSide side, RingFormat format) => CarriesItsFrameAsync(
         side,
         format,
-        guest => [Buffer(guest, 0), Buffer(guest, 12), Buffer(guest, 0), Buffer(guest, 400), Buffer(guest, HostileGuest.Nowhere, 0)]);
+        guest =>
+        [
+            Buffer(guest, 0), Buffer(guest, 12), Buffer(guest, 0), Buffer(guest, 400), Buffer(guest, HostileGuest.Nowhere, 0),
+        ]);
 
     /// <summary>The kernel takes 1,024 pieces at once, one of which the device keeps for itself.</summary>
     [SkippableTheory]
@@ -132,10 +140,11 @@ public sealed class GuestChainSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task Descriptors_of_the_wrong_direction_cost_their_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [guest.Buffer() with { Flags = guest.Illegal }]);
+    public Task Descriptors_of_the_wrong_direction_cost_their_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest => [guest.Buffer() with { Flags = guest.Illegal }]);
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]

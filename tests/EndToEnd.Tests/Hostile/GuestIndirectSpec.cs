@@ -58,16 +58,17 @@ public sealed class GuestIndirectSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task A_table_cut_by_the_end_of_memory_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest =>
-        {
-            // Its first entry is whole and goes on to the second one, which is cut in two.
-            const ulong table = HostileGuest.End - 24;
-            guest.WriteTable(table, guest.Buffer(flags: Next, next: 1));
-            return [new RawDescriptor(table, 32, Indirect)];
-        });
+    public Task A_table_cut_by_the_end_of_memory_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest =>
+            {
+                // Its first entry is whole and goes on to the second one, which is cut in two.
+                const ulong table = HostileGuest.End - 24;
+                guest.WriteTable(table, guest.Buffer(flags: Next, next: 1));
+                return [new RawDescriptor(table, 32, Indirect)];
+            });
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
@@ -81,23 +82,25 @@ public sealed class GuestIndirectSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task A_table_with_a_next_descriptor_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [guest.Table(guest.Buffer()) with { Flags = Indirect | Next, Next = 1 }, guest.Buffer()]);
+    public Task A_table_with_a_next_descriptor_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest => [guest.Table(guest.Buffer()) with { Flags = Indirect | Next, Next = 1 }, guest.Buffer()]);
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task A_table_that_was_not_negotiated_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [guest.Table(guest.Buffer())],
-        new VirtioNetOptions
-        {
-            QueueSize = 64,
-            TransmitBufferSize = HostileGuest.BufferSize,
-            Features = VirtioNetOptions.ModernFeatures & ~VirtioFeatures.IndirectDesc,
-        });
+    public Task A_table_that_was_not_negotiated_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest => [guest.Table(guest.Buffer())],
+            new VirtioNetOptions
+            {
+                QueueSize = 64,
+                TransmitBufferSize = HostileGuest.BufferSize,
+                Features = VirtioNetOptions.ModernFeatures & ~VirtioFeatures.IndirectDesc,
+            });
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
@@ -120,10 +123,11 @@ public sealed class GuestIndirectSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.All), MemberType = typeof(HostileRings))]
-    public Task A_table_that_claims_all_of_memory_costs_its_chain_alone(RingSide side, RingFormat format) => CostsThatChainAloneAsync(
-        side,
-        format,
-        guest => [guest.Table(Scattered(guest, 2000)) with { Length = uint.MaxValue - 15 }]);
+    public Task A_table_that_claims_all_of_memory_costs_its_chain_alone(RingSide side, RingFormat format) =>
+        CostsThatChainAloneAsync(
+            side,
+            format,
+            guest => [guest.Table(Scattered(guest, 2000)) with { Length = uint.MaxValue - 15 }]);
 
     private Task CostsThatChainAloneAsync(
         RingSide side, RingFormat format, Func<HostileGuest, RawDescriptor[]> chain, VirtioNetOptions? options = null) =>
@@ -135,7 +139,8 @@ public sealed class GuestIndirectSpec(HostileBackend backend)
             guest.ExpectReturned();
         });
 
-    private static RingBuffer Buffer(HostileGuest guest, int length) => new(guest.Take(length), (uint)length, guest.Side == RingSide.Rx);
+    private static RingBuffer Buffer(HostileGuest guest, int length) =>
+        new(guest.Take(length), (uint)length, guest.Side == RingSide.Rx);
 
     private static RawDescriptor[] Scattered(HostileGuest guest, int count)
     {

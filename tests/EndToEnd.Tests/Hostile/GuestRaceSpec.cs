@@ -75,7 +75,8 @@ public sealed class GuestRaceSpec(HostileBackend backend)
 
             UsedChain used = guest.Collect();
             Assert.Equal(-i, used.Token);
-            Assert.True(used.Length <= HostileGuest.BufferSize, $"{used.Length} bytes were written into {HostileGuest.BufferSize}");
+            Assert.True(
+                used.Length <= HostileGuest.BufferSize, $"{used.Length} bytes were written into {HostileGuest.BufferSize}");
             frameWaits = used.Length == 0;
         }
     }
@@ -92,7 +93,11 @@ public sealed class GuestRaceSpec(HostileBackend backend)
         yield return [first, second with { Address = HostileGuest.Nowhere }, third, last];
         yield return [first with { Length = 1 }, second with { Address = HostileGuest.End - 1 }, third with { Next = 0 }, last];
         yield return [first, second with { Flags = guest.Illegal }, third with { Next = 50_000 }, last];
-        yield return [first with { Flags = Indirect }, second, third with { Flags = Indirect }, last with { Flags = (ushort)(guest.Legal | Next) }];
+        yield return
+        [
+            first with { Flags = Indirect }, second, third with { Flags = Indirect },
+            last with { Flags = (ushort)(guest.Legal | Next) },
+        ];
     }
 
     /// <summary>

@@ -25,7 +25,8 @@ internal sealed class Holdings
     ]);
 
     /// <summary>How many descriptors the process has open.</summary>
-    internal static int DescriptorsOf(int process) => Directory.GetFileSystemEntries($"/proc/{process}/fd").Count(link => Target(link) is not null);
+    internal static int DescriptorsOf(int process) =>
+        Directory.GetFileSystemEntries($"/proc/{process}/fd").Count(link => Target(link) is not null);
 
     /// <summary>What there is now that was not there before, and the other way round; empty when nothing changed.</summary>
     internal string ChangedSince(Holdings before) => string.Join(", ", _counts.Keys.Union(before._counts.Keys)
@@ -54,5 +55,6 @@ internal sealed class Holdings
     }
 
     private static bool IsGuestMemory(string mapping) =>
-        mapping.Contains("/memfd:", StringComparison.Ordinal) && !mapping.Contains("/memfd:doublemapper", StringComparison.Ordinal);
+        mapping.Contains("/memfd:", StringComparison.Ordinal)
+        && !mapping.Contains("/memfd:doublemapper", StringComparison.Ordinal);
 }

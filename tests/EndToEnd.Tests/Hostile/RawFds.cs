@@ -29,7 +29,8 @@ internal static class RawFds
     internal static OwnedFd Epoll() => new(Checked(epoll_create1(CloseOnExec), "epoll_create1"));
 
     /// <summary>A file or device by its path.</summary>
-    internal static OwnedFd Open(string path, int mode = ReadWrite) => new(Checked(open(path, mode | CloseOnExec), $"open({path})"));
+    internal static OwnedFd Open(string path, int mode = ReadWrite) =>
+        new(Checked(open(path, mode | CloseOnExec), $"open({path})"));
 
     /// <summary>Makes an eventfd's next write block.</summary>
     internal static void FillEventFd(OwnedFd eventFd) => Write(eventFd, BitConverter.GetBytes(FullCounter));
@@ -56,7 +57,8 @@ internal static class RawFds
     internal static void SetBlocking(OwnedFd fd) => SetFlags(fd, 0);
 
     /// <summary>Writes bytes, all at once.</summary>
-    internal static void Write(OwnedFd fd, byte[] bytes) => Assert.Equal(bytes.Length, Checked((int)write(fd, bytes, bytes.Length), "write"));
+    internal static void Write(OwnedFd fd, byte[] bytes) =>
+        Assert.Equal(bytes.Length, Checked((int)write(fd, bytes, bytes.Length), "write"));
 
     private static void SetFlags(OwnedFd fd, int flags) => Checked(fcntl(fd, SetStatusFlags, flags), "fcntl(F_SETFL)");
 

@@ -2,7 +2,9 @@ using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.EndToEnd.Tests.Hostile;
 
-/// <summary>What each request that is served must look like, by the vhost-user specification; written down here a second time.</summary>
+/// <summary>
+/// What each request that is served must look like, by the vhost-user specification; written down here a second time.
+/// </summary>
 /// <param name="MinSize">The least bytes of payload.</param>
 /// <param name="MaxSize">The most bytes of payload that make sense.</param>
 /// <param name="MinFds">The least descriptors.</param>

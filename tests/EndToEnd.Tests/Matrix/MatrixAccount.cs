@@ -35,7 +35,8 @@ internal sealed class MatrixAccount(string direction, int lanes)
         }
 
         Assert.True(_missing.TryGetValue(number, out (byte[] Frame, int Offset) sent), $"{direction}: {number} came twice");
-        Assert.True(number > _last[lane] || (sent.Offset > 0 && number == _last[lane]), $"{direction}: {number} came after {_last[lane]}");
+        bool inOrder = number > _last[lane] || (sent.Offset > 0 && number == _last[lane]);
+        Assert.True(inOrder, $"{direction}: {number} came after {_last[lane]}");
         _last[lane] = number;
         if (segment && frame.Length < sent.Frame.Length)
         {

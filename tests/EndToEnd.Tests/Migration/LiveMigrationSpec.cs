@@ -71,7 +71,9 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
         Assert.Contains("PostcopyAdvise refused", hosts.Right.Process.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>Every segment once more for its acknowledgement, and as much again for what was lost on the way: no loop, no storm.</summary>
+    /// <summary>
+    /// Every segment once more for its acknowledgement, and as much again for what was lost on the way: no loop, no storm.
+    /// </summary>
     private static void AssertNoFlood(TwoHosts hosts, long bytes)
     {
         long most = (4 * 2 * (bytes / BytesOfSegment)) + 10_000;

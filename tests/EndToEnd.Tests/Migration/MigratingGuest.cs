@@ -9,7 +9,8 @@ internal sealed record MigrationReport(TimeSpan Total, TimeSpan Downtime, long R
 {
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Total.TotalMilliseconds:F0} ms in all, {Downtime.TotalMilliseconds:F0} ms down, {Rounds} rounds, {PagesWanted} pages wanted");
+        $"{Total.TotalMilliseconds:F0} ms in all, {Downtime.TotalMilliseconds:F0} ms down, {Rounds} rounds, "
+        + $"{PagesWanted} pages wanted");
 }
 
 /// <summary>A guest that goes from one of <see cref="TwoHosts"/> to the other, QEMU by QEMU.</summary>

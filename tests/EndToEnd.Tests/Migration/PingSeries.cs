@@ -17,7 +17,8 @@ internal sealed partial class PingSeries : IAsyncDisposable
     {
         get
         {
-            int[] numbers = [.. _ping.LinesFrom(0).Select(line => Answer().Match(line)).Where(match => match.Success).Select(Number)];
+            IEnumerable<Match> answers = _ping.LinesFrom(0).Select(line => Answer().Match(line));
+            int[] numbers = [.. answers.Where(match => match.Success).Select(Number)];
             return TimeSpan.FromSeconds(Interval * numbers.Zip(numbers.Skip(1), (one, next) => next - one).Append(1).Max());
         }
     }

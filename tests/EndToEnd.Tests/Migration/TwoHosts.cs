@@ -4,8 +4,8 @@ using static Ringmaster.EndToEnd.Tests.Support.ServedGuest;
 namespace Ringmaster.EndToEnd.Tests.Migration;
 
 /// <summary>
-/// Two machines on a switch, each a network namespace with a bridge and a Ringmaster whose TAP is in the bridge; a cable joins the
-/// bridges. The left one has the host's address. A guest lives on either.
+/// Two machines on a switch, each a network namespace with a bridge and a Ringmaster whose TAP is in the bridge; a cable joins
+/// the bridges. The left one has the host's address. A guest lives on either.
 /// </summary>
 internal sealed class TwoHosts : IAsyncDisposable
 {

@@ -31,8 +31,8 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
                 return Parse(json);
             }
 
-            bool again = NotReady.Any(answer => error.Contains(answer, StringComparison.Ordinal)) && watch.Elapsed < ServerPatience;
-            Assert.True(again, $"iperf3 {string.Join(' ', arguments)}: {error}");
+            bool notReady = NotReady.Any(answer => error.Contains(answer, StringComparison.Ordinal));
+            Assert.True(notReady && watch.Elapsed < ServerPatience, $"iperf3 {string.Join(' ', arguments)}: {error}");
         }
     }
 

@@ -4,8 +4,8 @@ using System.Text;
 namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
-/// QEMU 10 of Debian 13, beside whatever the machine has: its packages and all that they depend on, downloaded from the mirror that
-/// this machine's apt uses and unpacked into the <see cref="TestCache"/>. Nothing is installed, and no root directory is
+/// QEMU 10 of Debian 13, beside whatever the machine has: its packages and all that they depend on, downloaded from the mirror
+/// that this machine's apt uses and unpacked into the <see cref="TestCache"/>. Nothing is installed, and no root directory is
 /// changed: the program is started by the dynamic linker that came with it.
 /// </summary>
 /// <remarks>Guests that migrate are steady with it; with QEMU 7.2 some of them hang on the other side, vCPUs and all.</remarks>
@@ -24,9 +24,9 @@ internal static class NewerQemu
         : > status
         mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
         echo "deb [signed-by=$2] $mirror $3 main" > sources
-        set -- -q -o "Dir::State=$PWD" -o "Dir::State::Lists=$PWD/lists" -o "Dir::State::status=$PWD/status" -o "Dir::Cache=$PWD/cache" \
-          -o "Dir::Etc::SourceList=$PWD/sources" -o Dir::Etc::SourceParts=/dev/null -o Acquire::Languages=none \
-          -o APT::Sandbox::User=root -o Acquire::Retries=2
+        set -- -q -o "Dir::State=$PWD" -o "Dir::State::Lists=$PWD/lists" -o "Dir::State::status=$PWD/status" \
+          -o "Dir::Cache=$PWD/cache" -o "Dir::Etc::SourceList=$PWD/sources" -o Dir::Etc::SourceParts=/dev/null \
+          -o Acquire::Languages=none -o APT::Sandbox::User=root -o Acquire::Retries=2
         apt-get "$@" update
         apt-get "$@" -y --no-install-recommends --download-only install qemu-system-x86 seabios
         for package in cache/archives/*.deb; do

@@ -14,7 +14,7 @@ internal sealed record QemuOptions
     /// <summary>Connect again, every second, when the back-end goes away.</summary>
     internal bool Reconnect { get; init; }
 
-    /// <summary>QEMU listens for the back-end, waits for it before the guest boots, and listens again when it goes away.</summary>
+    /// <summary>QEMU listens for the back-end, waits for it before the guest boots, and listens again when it goes.</summary>
     internal bool Listens { get; init; }
 
     /// <summary>Where QEMU listens for its monitor (QMP), or null for none.</summary>
@@ -52,6 +52,8 @@ internal sealed class QemuGuest : IAsyncDisposable
 
     // Only behind a root port is a virtio device a PCI Express endpoint, which ATS needs: without it the guest would not tell
     // the device's IOTLB of what it withdraws.
+    private static readonly string[] IommuDevices =
+        ["-device", "intel-iommu,intremap=on,device-iotlb=on", "-device", "pcie-root-port,id=port0"];
     private static readonly string[] IommuProperties = ["bus=port0", "disable-legacy=on", "iommu_platform=on", "ats=on"];
 
     private readonly TemporaryFolder _folder;
@@ -73,8 +75,9 @@ internal sealed class QemuGuest : IAsyncDisposable
     {
         string[] command = options.Newer ? await NewerQemu.CommandAsync() : ["qemu-system-x86_64"];
         string[] vectors = options.Newer ? [] : ["vectors=0"];
+        string[] iommu = options.Iommu ? IommuProperties : [];
         string device = string.Join(
-            ',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on", .. vectors, .. options.DeviceProperties, .. options.Iommu ? IommuProperties : []]);
+            ',', [$"virtio-net-pci,netdev=n0,mac={Mac},mq=on", .. vectors, .. options.DeviceProperties, .. iommu]);
         string[] arguments =
         [
             "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-smp", "2", "-m", "256M",
@@ -82,7 +85,7 @@ internal sealed class QemuGuest : IAsyncDisposable
             "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-numa", "node,memdev=mem",
             "-chardev", $"socket,id=c0,path={backend.Socket}{Connection(options)}",
             "-netdev", string.Create(CultureInfo.InvariantCulture, $"vhost-user,id=n0,chardev=c0,queues={options.Queues}"),
-            .. options.Iommu ? new[] { "-device", "intel-iommu,intremap=on,device-iotlb=on", "-device", "pcie-root-port,id=port0" } : [],
+            .. options.Iommu ? IommuDevices : [],
             "-device", device,
             .. options.Monitor is null ? [] : new[] { "-qmp", $"unix:{options.Monitor},server=on,wait=off" },
             .. options.Incoming ? new[] { "-incoming", "defer" } : [],

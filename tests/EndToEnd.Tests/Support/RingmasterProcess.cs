@@ -67,7 +67,8 @@ internal sealed class RingmasterProcess : IBackend
 
         keys.AddRange(options.Settings.Select(setting => $"{device}.{setting}"));
         string[] pin = options.Cpu is { } cpu ? ["taskset", "-c", $"{cpu}"] : [];
-        RingmasterProcess backend = new(network, folder, [.. pin, Executable, "run", .. keys.SelectMany(key => new[] { "-D", key })]);
+        RingmasterProcess backend = new(
+            network, folder, [.. pin, Executable, "run", .. keys.SelectMany(key => new[] { "-D", key })]);
         try
         {
             await backend.ListeningAsync();

@@ -10,7 +10,9 @@ internal static class TestCache
 
     /// <summary>A folder of the cache, built now if it is not there.</summary>
     /// <param name="name">Names what is in it: another recipe, another name.</param>
-    /// <param name="buildAsync">Is given a folder for its work, which goes, and fills the folder <c>result</c> in it, which stays.</param>
+    /// <param name="buildAsync">
+    /// Is given a folder for its work, which goes, and fills the folder <c>result</c> in it, which stays.
+    /// </param>
     internal static async Task<string> GetAsync(string name, Func<string, Task> buildAsync)
     {
         string cache = Path.Combine(Root(), "ringmaster-tests");
