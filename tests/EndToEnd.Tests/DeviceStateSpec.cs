@@ -8,10 +8,11 @@ namespace Ringmaster.EndToEnd.Tests;
 public sealed class DeviceStateSpec
 {
     private const int MtuOffset = 10;
+    private const int Frames = 50;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
     [SkippableFact]
-    public async Task A_card_goes_on_in_another_process_with_the_MTU_that_it_was_told()
+    public async Task A_card_goes_on_in_another_process_with_its_MTU_and_its_counters()
     {
         Require.Root();
         Backends.SkipForDpdk("it has no DEVICE_STATE");
@@ -22,7 +23,7 @@ public sealed class DeviceStateSpec
         using VirtioNetDriver leaving = Start(source);
         using (PacketSocket host = PacketSocket.Open(here, source.Tap))
         {
-            FrameExchange.Run(leaving, host, 50);
+            FrameExchange.Run(leaving, host, Frames);
         }
 
         leaving.Client.SetMtu(2000);
@@ -42,7 +43,19 @@ public sealed class DeviceStateSpec
 
         Assert.Equal(2000, MtuOf(arriving));
         using PacketSocket otherHost = PacketSocket.Open(there, target.Tap);
-        FrameExchange.Run(arriving, otherHost, 50);
+        FrameExchange.Run(arriving, otherHost, Frames);
+        arriving.StopRings();
+        AssertWentOn(SavedCounters.Of(state), SavedCounters.Of(arriving.Client.SaveDeviceState()));
+    }
+
+    /// <summary>The same frames were sent twice, once in each process; the host's kernel may have sent some of its own.</summary>
+    private static void AssertWentOn(IReadOnlyDictionary<string, long> before, IReadOnlyDictionary<string, long> after)
+    {
+        Assert.Equal((Frames, 2 * Frames), (before["tx-frames"], after["tx-frames"]));
+        Assert.Equal(2 * before["tx-bytes"], after["tx-bytes"]);
+        Assert.InRange(before["rx-frames"], Frames, long.MaxValue);
+        Assert.InRange(after["rx-frames"], before["rx-frames"] + Frames, long.MaxValue);
+        Assert.InRange(after["rx-bytes"], before["rx-bytes"] + before["tx-bytes"], long.MaxValue);
     }
 
     private static VirtioNetDriver Start(IBackend backend)

@@ -43,7 +43,7 @@ public sealed partial class DeviceSupervisor
         {
             session.Transfer?.Cancel();
             session.Transfer = session.State.Transfer is { } asked
-                ? new StateTransfer(asked, NetDeviceState.Of(session.State, _linkHeldDown))
+                ? new StateTransfer(asked, NetDeviceState.Of(session.State, _linkHeldDown, _pairs.Counted()))
                 : null;
         }
 
@@ -51,6 +51,11 @@ public sealed partial class DeviceSupervisor
         {
             _log.Info("device {Device}: loaded {State}", Name, state);
             _linkHeldDown |= state.LinkHeldDown;
+            if (state.Counters is { } counters)
+            {
+                _pairs.GoOnFrom(counters);
+            }
+
             FollowLink();
         }
     }

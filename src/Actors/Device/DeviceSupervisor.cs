@@ -64,7 +64,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         _pairs = new PairSet(settings, parts.Workers, Context, this, _log)
         {
             Demand = DemandOfPair,
-            Plan = pair => _host.Kind.PlanWorker(pair.Index, pair.Generation, pair.Cpu, pair.Counters),
+            Plan = pair => _host.Kind.PlanWorker(pair.Index, pair.Generation, pair.Cpu, pair.Counters.Live),
             RingStoppedAt = OnRingStoppedAt,
             RingGivenUp = OnRingGivenUp,
             TranslationMissing = OnTranslationMissing,

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
+using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.QueuePair;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Native.Memory;
@@ -83,6 +84,18 @@ internal sealed class PairSet
 
     /// <summary>True when no actor is left.</summary>
     internal bool Ended => _pairs.All(pair => pair.Actor is null);
+
+    /// <summary>What the pairs have counted, to be carried over to another device.</summary>
+    internal CounterTable Counted() => CounterTable.Of(_pairs.Length, (pair, counter) => _pairs[pair].Counters[counter]);
+
+    /// <summary>Goes on counting from there. What was counted by pairs that are not here is passed over.</summary>
+    internal void GoOnFrom(CounterTable counters)
+    {
+        foreach (WorkerPair pair in _pairs)
+        {
+            pair.Counters.GoOnFrom(counters, pair.Index);
+        }
+    }
 
     /// <summary>Makes the actors; each announces itself.</summary>
     internal void Create(ImmutableArray<int?> cpus)

@@ -40,8 +40,8 @@ public sealed class WorkerHandle
     /// <summary>What the thread does at this moment; <see cref="WorkerState.Exited"/> before the first.</summary>
     public WorkerState State => _worker?.State ?? WorkerState.Exited;
 
-    /// <summary>The pair's counters, which outlive its workers.</summary>
-    public WorkerCounters Counters { get; }
+    /// <summary>The pair's counters, which outlive its workers, with what was carried over from another device.</summary>
+    public PairCounters Counters { get; }
 
     /// <summary>
     /// Registers one more fd on the worker's loop, until <see cref="Unwatch"/> or the worker's end. Lost when the worker has

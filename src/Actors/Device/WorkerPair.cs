@@ -72,7 +72,7 @@ internal sealed class WorkerPair
     internal RestartBudget Budget { get; }
 
     /// <summary>Outlive the workers.</summary>
-    internal WorkerCounters Counters { get; } = new();
+    internal PairCounters Counters { get; } = new();
 
     /// <summary>Null once supervision has stopped it.</summary>
     internal IActorRef? Actor { get; set; }

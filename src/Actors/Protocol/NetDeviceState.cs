@@ -11,17 +11,20 @@ namespace Ringmaster.Actors.Protocol;
 /// <param name="Mtu">What NET_SET_MTU said, or null.</param>
 /// <param name="Mac">What SET_CONFIG wrote, or null.</param>
 /// <param name="LinkHeldDown">The operator holds the link down.</param>
-internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool LinkHeldDown)
+/// <param name="Counters">What the pairs have counted; null where a state does not say it.</param>
+internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool LinkHeldDown, CounterTable? Counters)
 {
     private const ushort Kind = 1; // virtio's number of a network card
     private const ushort MtuTag = 1;
     private const ushort MacTag = 2;
     private const ushort LinkTag = 3;
+    private const ushort CountersTag = 4;
 
-    internal static NetDeviceState Of(SessionState state, bool linkHeldDown) => new(
+    internal static NetDeviceState Of(SessionState state, bool linkHeldDown, CounterTable counters) => new(
         state.Mtu == state.Profile.Mtu ? null : state.Mtu,
         state.Mac == (state.Profile.Mac ?? default) ? null : state.Mac,
-        linkHeldDown);
+        linkHeldDown,
+        counters);
 
     internal byte[] ToBytes()
     {
@@ -39,6 +42,12 @@ internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool L
         }
 
         sections.Add(new StateSection(LinkTag, false, new[] { LinkHeldDown ? (byte)1 : (byte)0 }));
+        if (Counters is { } counters)
+        {
+            // A guest goes on without them, so no reader has to know them.
+            sections.Add(new StateSection(CountersTag, true, counters.ToBytes()));
+        }
+
         return DeviceStateFormat.Write(Kind, sections.ToImmutable());
     }
 
@@ -54,9 +63,9 @@ internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool L
         NetDeviceState read = default;
         foreach (StateSection section in sections)
         {
-            if (!read.Take(section, out read))
+            if (read.Take(section, out read) is { } culprit)
             {
-                return $"section {section.Tag} is not known, or makes no sense";
+                return $"section {section.Tag}: {culprit}";
             }
         }
 
@@ -67,7 +76,8 @@ internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool L
     /// <summary>The session's part of it: what is configured stays where nothing else was said.</summary>
     internal SessionState ApplyTo(SessionState state) => state with { Mtu = Mtu ?? state.Mtu, Mac = Mac ?? state.Mac };
 
-    private bool Take(StateSection section, out NetDeviceState next)
+    /// <returns>Null, or the reason why it is refused.</returns>
+    private string? Take(StateSection section, out NetDeviceState next)
     {
         ReadOnlySpan<byte> bytes = section.Bytes.Span;
         next = this;
@@ -76,15 +86,21 @@ internal readonly record struct NetDeviceState(int? Mtu, MacAddress? Mac, bool L
             case MtuTag when bytes.Length == sizeof(uint):
                 uint mtu = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
                 next = this with { Mtu = (int)mtu };
-                return NetRequests.IsMtu(mtu);
+                return NetRequests.IsMtu(mtu) ? null : $"{mtu} is no MTU";
             case MacTag when bytes.Length == MacAddress.Size:
                 next = this with { Mac = new MacAddress(bytes) };
-                return true;
-            case LinkTag when bytes.Length == 1 && bytes[0] <= 1:
+                return null;
+            case LinkTag when bytes.Length == 1:
                 next = this with { LinkHeldDown = bytes[0] == 1 };
-                return true;
+                return bytes[0] <= 1 ? null : $"the link cannot be {bytes[0]}";
+            case CountersTag:
+                string? reason = CounterTable.TryRead(bytes, out CounterTable counters);
+                next = this with { Counters = counters };
+                return reason;
+            case MtuTag or MacTag or LinkTag:
+                return $"{bytes.Length} bytes are not its size";
             default:
-                return section is { Optional: true, Tag: not (MtuTag or MacTag or LinkTag) };
+                return section.Optional ? null : "it is not known, and may not be left out";
         }
     }
 }

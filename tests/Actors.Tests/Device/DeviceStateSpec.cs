@@ -6,6 +6,7 @@ using Ringmaster.Actors.Tests.Support;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Tests.Device;
 
@@ -18,6 +19,7 @@ public sealed class DeviceStateSpec : DeviceTest
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
     private static readonly MacAddress Mac = MacAddress.Parse("02:00:00:00:00:77");
 
+    private readonly FakeWorkers _secondWorkers = new();
     private FakeHost? _secondHost;
 
     [Fact]
@@ -40,6 +42,46 @@ public sealed class DeviceStateSpec : DeviceTest
     }
 
     [Fact]
+    public async Task Counters_go_on_from_where_they_were_and_a_new_worker_neither_loses_nor_doubles_them()
+    {
+        FrontEnd source = await NegotiateAsync();
+        Count(Workers, pair: 1, WorkerCounter.TxFrames, 100);
+        Count(Workers, pair: 1, WorkerCounter.Kicks, 50);
+        byte[] state = await SaveAsync(source);
+        (IActorRef there, FrontEnd target) = await StartSecondAsync();
+        Count(_secondWorkers, pair: 1, WorkerCounter.TxFrames, 7);
+        Count(_secondWorkers, pair: 0, WorkerCounter.RxFrames, 7);
+
+        Assert.Equal(0UL, await LoadAsync(target, state));
+        Assert.Equal(0UL, await LoadAsync(target, state));
+        Assert.Equal((100, 0, 0), await CountedAsync(there));
+
+        Assert.True((await there.Ask<WorkerFaultInjected>(new InjectWorkerFault(1, "test"), Patience)).Posted);
+        await AwaitAssertAsync(() =>
+        {
+            Pass(TimeSpan.FromMilliseconds(20));
+            Assert.Equal(2, _secondWorkers.Of(1).Count);
+        });
+        Count(_secondWorkers, pair: 1, WorkerCounter.TxFrames, 11);
+        Count(_secondWorkers, pair: 1, WorkerCounter.Kicks, 3);
+        Assert.Equal((111, 0, 3), await CountedAsync(there));
+
+        Assert.Equal(0UL, await LoadAsync(source, await SaveAsync(target)));
+        Assert.Equal((111, 0, 50), await CountedAsync(Device));
+    }
+
+    [Fact]
+    public async Task A_state_that_says_nothing_of_counters_leaves_them_as_they_are()
+    {
+        FrontEnd frontEnd = await NegotiateAsync();
+        Count(Workers, pair: 1, WorkerCounter.TxFrames, 100);
+
+        Assert.Equal(0UL, await LoadAsync(frontEnd, new NetDeviceState(4000, null, false, null).ToBytes()));
+
+        Assert.Equal((100, 0, 0), await CountedAsync(Device));
+    }
+
+    [Fact]
     public async Task A_device_that_was_told_nothing_changes_nothing_in_another()
     {
         byte[] state = await SaveAsync(await NegotiateAsync());
@@ -56,7 +98,7 @@ public sealed class DeviceStateSpec : DeviceTest
     public async Task A_state_that_makes_no_sense_is_refused_and_the_session_lives_on()
     {
         FrontEnd frontEnd = await NegotiateAsync();
-        byte[] good = new NetDeviceState(4000, null, false).ToBytes();
+        byte[] good = new NetDeviceState(4000, null, false, null).ToBytes();
 
         Assert.NotEqual(0UL, await LoadAsync(frontEnd, []));
         Assert.NotEqual(0UL, await LoadAsync(frontEnd, good[..^1]));
@@ -76,10 +118,12 @@ public sealed class DeviceStateSpec : DeviceTest
         byte[] before = await SaveAsync(frontEnd);
         Host.RefusesChanges = "no";
 
-        Assert.NotEqual(0UL, await LoadAsync(frontEnd, new NetDeviceState(4000, Mac, true).ToBytes()));
+        NetDeviceState state = new(4000, Mac, true, CounterTable.Of(2, (_, _) => 9));
+        Assert.NotEqual(0UL, await LoadAsync(frontEnd, state.ToBytes()));
 
         Host.RefusesChanges = null;
         Assert.Equal(before, await SaveAsync(frontEnd));
+        Assert.Equal((0, 0, 0), await CountedAsync(Device));
         Assert.True((await StatusAsync()).LinkUp);
     }
 
@@ -89,7 +133,7 @@ public sealed class DeviceStateSpec : DeviceTest
         FrontEnd frontEnd = await NegotiateAsync();
         using OwnedFd write = await BeginLoadAsync(frontEnd);
         Task<byte[]> check = frontEnd.AskAsync(RequestCode.CheckDeviceState);
-        Write(write, new NetDeviceState(4000, null, false).ToBytes());
+        Write(write, new NetDeviceState(4000, null, false, null).ToBytes());
 
         await StatusAsync();
         Assert.False(check.IsCompleted);
@@ -125,6 +169,17 @@ public sealed class DeviceStateSpec : DeviceTest
 
         await ExpectTerminatedAsync(Device, Patience);
         await AwaitAssertAsync(() => AssertClosed(write));
+    }
+
+    private static void Count(FakeWorkers workers, int pair, WorkerCounter counter, long amount) =>
+        workers.Of(pair)[^1].Counters.Add(counter, amount);
+
+    /// <summary>Frames sent by pair 1, frames received by pair 0, and kicks of pair 1.</summary>
+    private static async Task<(long Sent, long Received, long Kicks)> CountedAsync(IActorRef device)
+    {
+        WorkerList list = await device.Ask<WorkerList>(GetWorkers.Instance, Patience);
+        (PairCounters first, PairCounters second) = (list.Workers[0].Counters, list.Workers[1].Counters);
+        return (second[WorkerCounter.TxFrames], first[WorkerCounter.RxFrames], second[WorkerCounter.Kicks]);
     }
 
     private static byte[] MacPiece(MacAddress mac) => new ConfigPayload(0, MacAddress.Size, 1, mac.ToArray()).ToBytes();
@@ -191,7 +246,7 @@ public sealed class DeviceStateSpec : DeviceTest
     {
         _secondHost = new FakeHost();
         DeviceSettings settings = TestDevices.Create("net1", Socket + "1") with { ProtocolFeatures = Protocol };
-        DeviceParts parts = Parts with { Workers = new FakeWorkers().Start, Kinds = each => new FakeKind(each, _secondHost) };
+        DeviceParts parts = Parts with { Workers = _secondWorkers.Start, Kinds = each => new FakeKind(each, _secondHost) };
         IActorRef device = Parent.ChildActorOf(DeviceSupervisor.Props(settings, parts, [null, null]), "net1");
         Parent.ExpectMsg<DeviceUp>(up => up.Name == "net1");
         FrontEnd frontEnd = Connect(settings.Socket);

@@ -12,13 +12,15 @@ public sealed class NetDeviceStateSpec
     private const int Samples = 2000;
     private const ushort NetworkCard = 1;
 
-    private static readonly NetDeviceState Full = new(9000, MacAddress.Parse("02:00:00:00:00:09"), true);
+    private static readonly NetDeviceState Full = new(
+        9000, MacAddress.Parse("02:00:00:00:00:09"), true, CounterTable.Of(2, (pair, counter) => pair + (int)counter));
 
     private static readonly Gen<NetDeviceState> Any = Gen.Select(
         Gen.Int[68, 65535].Nullable(),
         Gen.Byte.Array[MacAddress.Size].Select(bytes => new MacAddress(bytes)).Nullable(),
         Gen.Bool,
-        (mtu, mac, held) => new NetDeviceState(mtu, mac, held));
+        Gen.Long[0, long.MaxValue].Array[0, 8].Select(counted => CounterTable.Of(counted.Length, (pair, _) => counted[pair])),
+        (mtu, mac, held, counters) => new NetDeviceState(mtu, mac, held, counters));
 
     [Fact]
     public void What_was_saved_is_loaded() => Any.Sample(
@@ -30,7 +32,17 @@ public sealed class NetDeviceStateSpec
         + "0100" + "0000" + "04000000" + "28230000"
         + "0200" + "0000" + "06000000" + "020000000009"
         + "0300" + "0000" + "01000000" + "01",
-        Convert.ToHexString(Full.ToBytes()[..^4]));
+        Convert.ToHexString((Full with { Counters = null }).ToBytes()[..^4]));
+
+    [Fact]
+    public void A_reader_may_leave_the_counters_out()
+    {
+        byte[] bytes = Full.ToBytes();
+        int section = (Full with { Counters = null }).ToBytes().Length - sizeof(uint);
+
+        Assert.Equal((4, 1), (BitConverter.ToUInt16(bytes, section), BitConverter.ToUInt16(bytes, section + 2)));
+        Assert.Equal(Full.Counters!.ToBytes(), bytes[(section + 8)..^sizeof(uint)]);
+    }
 
     /// <summary>The check value of CRC-32C is that of "123456789" in every catalogue of checksums.</summary>
     [Fact]
@@ -82,9 +94,9 @@ public sealed class NetDeviceStateSpec
     [Fact]
     public void A_section_of_the_future_is_refused_unless_it_may_be_left_out()
     {
-        Assert.NotNull(Read(new StateSection(4, Optional: false, new byte[3])));
-        Assert.Null(Read(new StateSection(4, Optional: true, new byte[3])));
-        Assert.Null(Read(new StateSection(4, Optional: true, default)));
+        Assert.NotNull(Read(new StateSection(5, Optional: false, new byte[3])));
+        Assert.Null(Read(new StateSection(5, Optional: true, new byte[3])));
+        Assert.Null(Read(new StateSection(5, Optional: true, default)));
     }
 
     [Fact]
@@ -99,8 +111,18 @@ public sealed class NetDeviceStateSpec
         Assert.NotNull(Read(new StateSection(1, false, new byte[] { 0, 0, 1, 0 })));
         Assert.NotNull(Read(new StateSection(1, false, new byte[] { 255, 255, 255, 255 })));
         Assert.NotNull(Read(new StateSection(2, false, new byte[5])));
+        Assert.NotNull(Read(new StateSection(4, true, default)));
         Assert.Null(Read(link));
     }
+
+    [Theory]
+    [InlineData(1, "section 1: 67 is no MTU", (byte)67, (byte)0, (byte)0, (byte)0)]
+    [InlineData(2, "section 2: 4 bytes are not its size", (byte)2, (byte)0, (byte)0, (byte)0)]
+    [InlineData(3, "section 3: the link cannot be 7", (byte)7)]
+    [InlineData(4, "section 4: the name of counter 0 is cut off", (byte)1, (byte)9, (byte)'r', (byte)'x')]
+    [InlineData(5, "section 5: it is not known", (byte)0)]
+    public void A_refusal_names_the_section_and_what_is_wrong_with_it(int tag, string reason, params byte[] content) =>
+        Assert.StartsWith(reason, Read(new StateSection((ushort)tag, false, content)));
 
     [Fact]
     public void Random_bytes_are_refused() =>
@@ -109,7 +131,7 @@ public sealed class NetDeviceStateSpec
     /// <summary>The frame is right and its checksum as well, as a hostile front-end can make it.</summary>
     [Fact]
     public void Random_sections_in_a_right_frame_throw_nothing_and_give_nothing_that_makes_no_sense() =>
-        Gen.Select(Gen.Byte[0, 4].Array[0, 60], Gen.Byte.Array[0, 8]).Sample(
+        Gen.Select(Gen.Byte[0, 5].Array[0, 60], Gen.Byte.Array[0, 8]).Sample(
             (small, any) =>
             {
                 byte[] frame = DeviceStateFormat.Write(NetworkCard, []);
