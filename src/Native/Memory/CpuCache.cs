@@ -11,33 +11,17 @@ namespace Ringmaster.Native.Memory;
 internal static unsafe class CpuCache
 {
     private const uint LineSize = 64;
-    internal static readonly int Kind = int.Parse(Environment.GetEnvironmentVariable("RM_PF") ?? "2");
-    internal static readonly int Ahead = int.Parse(Environment.GetEnvironmentVariable("RM_AHEAD") ?? "64");
-    internal static readonly int Batch = int.Parse(Environment.GetEnvironmentVariable("RM_BATCH") ?? "64");
-    internal static readonly uint Most = uint.Parse(Environment.GetEnvironmentVariable("RM_MOST") ?? "2048");
-
 
     /// <summary>Asks for <paramref name="length"/> bytes from <paramref name="first"/> on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Prefetch(byte* first, uint length)
     {
-        if (Sse.IsSupported && Kind > 0)
+        if (Sse.IsSupported)
         {
             byte* end = first + length;
             for (byte* line = first; line < end; line += LineSize)
             {
-                if (Kind == 1)
-                {
-                    Sse.Prefetch0(line);
-                }
-                else if (Kind == 2)
-                {
-                    Sse.Prefetch0(line);
-                }
-                else if (Kind == 3)
-                {
-                    Sse.PrefetchNonTemporal(line);
-                }
+                Sse.Prefetch0(line);
             }
         }
     }
