@@ -1,5 +1,3 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
 using Ringmaster.EndToEnd.Tests.Support;
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Linux;
@@ -11,9 +9,7 @@ namespace Ringmaster.EndToEnd.Tests;
 /// <summary>The log of live migration, page by page, against the bytes that have changed in guest memory.</summary>
 public sealed class DirtyLogSpec : BackendFixture
 {
-    private const int Page = 4096;
     private const int Frames = 600;
-    private const byte Untouched = 0xee;
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
@@ -35,11 +31,10 @@ public sealed class DirtyLogSpec : BackendFixture
         using var call = new EventFd();
         NetQueuePair pair = driver.Pairs[0];
         FrameExchange.Run(driver, host, 50);
-        Span<byte> buffers = driver.Ram.Bytes(pair.ReceiveBuffers, pair.ReceiveBufferBytes);
-        buffers.Fill(Untouched);
+        DirtyPages.Prepare(driver, pair);
         driver.Client.SetLogFd(call.Fd);
         Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
-        Switch(driver, on: true);
+        TestLog.Switch(driver, on: true);
         call.Drain();
 
         HashSet<ulong> marked = [];
@@ -51,16 +46,7 @@ public sealed class DirtyLogSpec : BackendFixture
 
         driver.StopRings();
         marked.UnionWith(log.TakeAll());
-        HashSet<ulong> expected = [.. ChangedPages(driver.Ram, pair)];
-        Assert.NotEmpty(expected);
-        foreach (DriverRing ring in new[] { pair.Rx, pair.Tx })
-        {
-            bool packed = format.HasFlag(Packed);
-            expected.UnionWith(Pages(ring.Addresses.Device, packed ? 4 : 4 + (8 * ring.Size)));
-            expected.UnionWith(packed ? Pages(ring.Addresses.Descriptors, 16 * ring.Size) : []);
-        }
-
-        Assert.Equal(expected.Order(), marked.Order());
+        Assert.Equal(DirtyPages.WrittenByDevice(driver, pair).Order(), marked.Order());
         Assert.NotEqual(0UL, call.Drain());
     }
 
@@ -76,7 +62,7 @@ public sealed class DirtyLogSpec : BackendFixture
         using VirtioNetDriver driver = Connect(VirtioFeatures.None);
         using var log = new TestLog(driver.Ram);
         Assert.Equal(0UL, driver.Client.SetLogBase(log.Size, 0, log.File));
-        Switch(driver, on: true);
+        TestLog.Switch(driver, on: true);
         NetQueuePair pair = driver.Pairs[0];
         int size = (int)driver.Ram.Regions[0].Size;
         byte[] copy = driver.Ram.Bytes(0, size).ToArray();
@@ -111,11 +97,11 @@ public sealed class DirtyLogSpec : BackendFixture
         FrameExchange.Run(driver, host, 50);
         Assert.Empty(log.TakeAll());
 
-        Switch(driver, on: true);
+        TestLog.Switch(driver, on: true);
         FrameExchange.Run(driver, host, 50);
         Assert.NotEmpty(log.TakeAll());
 
-        Switch(driver, on: false);
+        TestLog.Switch(driver, on: false);
         log.TakeAll();
         FrameExchange.Run(driver, host, 50);
         Assert.Empty(log.TakeAll());
@@ -130,7 +116,7 @@ public sealed class DirtyLogSpec : BackendFixture
         using var first = new TestLog(driver.Ram);
         using var second = new TestLog(driver.Ram);
         Assert.Equal(0UL, driver.Client.SetLogBase(first.Size, 0, first.File));
-        Switch(driver, on: true);
+        TestLog.Switch(driver, on: true);
         (TestLog current, TestLog last) = (second, first);
         for (int round = 0; round < 20; round++)
         {
@@ -163,7 +149,7 @@ public sealed class DirtyLogSpec : BackendFixture
 
         // Receive buffers lie beyond the first 64 pages, the used rings within them. The bytes after the log are a guard.
         Assert.Equal(0UL, driver.Client.SetLogBase(8, 0, log.File));
-        Switch(driver, on: true);
+        TestLog.Switch(driver, on: true);
         FrameExchange.Run(driver, host, 100);
 
         IReadOnlyList<ulong> marked = log.TakeAll();
@@ -180,8 +166,8 @@ public sealed class DirtyLogSpec : BackendFixture
         using var log = new TestLog(driver.Ram);
 
         Assert.NotEqual(0UL, driver.Client.SetLogBase(log.FileSize + 1, 0, log.File));
-        Assert.NotEqual(0UL, driver.Client.SetLogBase(log.FileSize, Page, log.File));
-        Switch(driver, on: true);
+        Assert.NotEqual(0UL, driver.Client.SetLogBase(log.FileSize, DirtyPages.PageSize, log.File));
+        TestLog.Switch(driver, on: true);
         FrameExchange.Run(driver, host, 50);
         Assert.Empty(log.TakeAll());
     }
@@ -190,7 +176,7 @@ public sealed class DirtyLogSpec : BackendFixture
     {
         foreach (ulong page in log.TakeAll())
         {
-            ram.Bytes(page * Page, Page).CopyTo(copy.AsSpan((int)page * Page));
+            ram.Bytes(page * DirtyPages.PageSize, DirtyPages.PageSize).CopyTo(copy.AsSpan((int)page * DirtyPages.PageSize));
         }
     }
 
@@ -202,21 +188,6 @@ public sealed class DirtyLogSpec : BackendFixture
     {
         int common = one.CommonPrefixLength(other);
         return common == one.Length ? -1 : common;
-    }
-
-    private static void Switch(VirtioNetDriver driver, bool on)
-    {
-        VirtioFeatures features = driver.Features & ~VirtioFeatures.LogAll;
-        driver.Client.SetFeatures(on ? features | VirtioFeatures.LogAll : features);
-        foreach (NetQueuePair pair in driver.Pairs)
-        {
-            foreach ((int number, DriverRing ring) in new[] { (2 * pair.Index, pair.Rx), ((2 * pair.Index) + 1, pair.Tx) })
-            {
-                driver.Client.SetVringAddr(number, driver.UserAddresses(ring), on ? ring.Addresses.Device : null);
-            }
-        }
-
-        driver.Client.GetFeatures();
     }
 
     private static void Drain(VirtioNetDriver driver, int frames)
@@ -235,18 +206,6 @@ public sealed class DirtyLogSpec : BackendFixture
         }
     }
 
-    private static IEnumerable<ulong> ChangedPages(GuestRam ram, NetQueuePair pair) =>
-        Pages(pair.ReceiveBuffers, pair.ReceiveBufferBytes)
-            .Where(page => ram.Bytes(page * Page, Page).ContainsAnyExcept(Untouched));
-
-    private static IEnumerable<ulong> Pages(ulong address, int length)
-    {
-        for (ulong page = address / Page; page <= (address + (ulong)length - 1) / Page; page++)
-        {
-            yield return page;
-        }
-    }
-
     private async Task StartAsync()
     {
         Backends.SkipForDpdk("its log is not in question here");
@@ -258,42 +217,4 @@ public sealed class DirtyLogSpec : BackendFixture
         Features = VirtioNetOptions.ModernFeatures | format,
         ProtocolFeatures = new VirtioNetOptions().ProtocolFeatures | ProtocolFeatures.LogShmfd,
     });
-
-    /// <summary>A log for all of a guest's memory, which lies from address 0 on, in a file of its own.</summary>
-    private sealed class TestLog : IDisposable
-    {
-        private readonly GuestRam _memory;
-
-        internal TestLog(GuestRam ram)
-        {
-            ulong end = ram.Regions[^1].GuestAddress + ram.Regions[^1].Size;
-            Size = end / Page / 8;
-            FileSize = (Size + Page - 1) / Page * Page;
-            _memory = new GuestRam(new GuestRamOptions { Pieces = [new RamPiece(0, FileSize)] });
-        }
-
-        internal ulong Size { get; }
-
-        internal ulong FileSize { get; }
-
-        internal OwnedFd File => _memory.FileOf(0);
-
-        /// <summary>Reads which pages are marked and clears the marks, each word at once: frames may be on their way.</summary>
-        internal IReadOnlyList<ulong> TakeAll()
-        {
-            Span<ulong> words = MemoryMarshal.Cast<byte, ulong>(_memory.Bytes(0, (int)FileSize));
-            List<ulong> pages = [];
-            for (int i = 0; i < words.Length; i++)
-            {
-                for (ulong marks = Interlocked.Exchange(ref words[i], 0); marks != 0; marks &= marks - 1)
-                {
-                    pages.Add((ulong)((i * 64) + BitOperations.TrailingZeroCount(marks)));
-                }
-            }
-
-            return pages;
-        }
-
-        public void Dispose() => _memory.Dispose();
-    }
 }

@@ -25,11 +25,7 @@ public sealed class IommuSpec : BackendFixture
         int before = iommu.Misses;
         Assert.NotEqual(0, before);
 
-        using var stop = new CancellationTokenSource();
-        Task withdrawals = Task.Run(() => WithdrawAtRandom(driver, iommu, stop.Token));
-        FrameExchange.Run(driver, host, 400);
-        await stop.CancelAsync();
-        await withdrawals;
+        await RandomWithdrawals.DuringAsync(driver, iommu, () => FrameExchange.Run(driver, host, 400));
         Assert.True(iommu.Misses > before);
 
         iommu.Invalidate(0, 0);
@@ -67,20 +63,6 @@ public sealed class IommuSpec : BackendFixture
         Assert.NotEqual(0UL, driver.Client.TrySendIotlb(IotlbType.Miss, 0, 4096, user, IotlbAccess.ReadOnly));
         Assert.NotEqual(0UL, driver.Client.TrySendIotlb((IotlbType)77, 0, 4096, user, IotlbAccess.ReadOnly));
         FrameExchange.Run(driver, host, 50);
-    }
-
-    private static void WithdrawAtRandom(VirtioNetDriver driver, DriverIommu iommu, CancellationToken stop)
-    {
-        var random = new Random(20_261_126);
-        ulong pages = driver.Ram.Regions[0].Size / DriverIommu.PageSize;
-        while (!stop.IsCancellationRequested)
-        {
-            iommu.Invalidate(
-                (ulong)random.NextInt64((long)pages) * DriverIommu.PageSize,
-                (ulong)random.Next(1, 65) * DriverIommu.PageSize);
-            DriverRing ring = random.Next(2) == 0 ? driver.Pairs[0].Rx : driver.Pairs[0].Tx;
-            iommu.Invalidate(ring.Addresses.Device, 1);
-        }
     }
 
     private async Task<VirtioNetDriver> ConnectAsync(VirtioFeatures format)

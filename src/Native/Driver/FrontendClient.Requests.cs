@@ -72,11 +72,14 @@ public sealed partial class FrontendClient
         Span<byte> payload = stackalloc byte[16];
         BinaryPrimitives.WriteUInt64LittleEndian(payload, size);
         BinaryPrimitives.WriteUInt64LittleEndian(payload[8..], offset);
-        Send((uint)RequestCode.SetLogBase, payload, needReply: ProtocolFeatures.HasFlag(ProtocolFeatures.ReplyAck), file);
-        using FrontendReply reply = Receive();
-        return reply.Request == (uint)RequestCode.SetLogBase
-            ? reply.Number
-            : throw new FrontendException($"SET_LOG_BASE was answered by request {reply.Request}.");
+        lock (_turn)
+        {
+            Send((uint)RequestCode.SetLogBase, payload, needReply: ProtocolFeatures.HasFlag(ProtocolFeatures.ReplyAck), file);
+            using FrontendReply reply = Receive();
+            return reply.Request == (uint)RequestCode.SetLogBase
+                ? reply.Number
+                : throw new FrontendException($"SET_LOG_BASE was answered by request {reply.Request}.");
+        }
     }
 
     /// <summary>SET_LOG_FD.</summary>

@@ -7,8 +7,8 @@ namespace Ringmaster.Native.Driver;
 
 /// <summary>
 /// The front-end of a vhost-user connection: sends requests and waits for the replies. It blocks (up to
-/// <see cref="Timeout"/>), so it is for the guest's half alone. One thread at a time, but for <see cref="Ask"/> and
-/// <see cref="TryTell"/>, which take turns.
+/// <see cref="Timeout"/>), so it is for the guest's half alone. One thread at a time, but for <see cref="Ask"/>,
+/// <see cref="TryTell"/> and <see cref="SetLogBase"/>, which take turns.
 /// </summary>
 /// <remarks>
 /// The wire format is written here by hand and shares nothing with the back-end's codec, so that a mistake in one is
