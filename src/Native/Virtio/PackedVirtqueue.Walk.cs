@@ -45,7 +45,8 @@ internal unsafe partial struct PackedVirtqueue
 
     /// <summary>
     /// Appends the buffers of an indirect table (virtio 1.3 section 2.8.7), which may lie anywhere and span regions. All its
-    /// entries are used, one after the other; of their flags only Write counts. It can be as long as the longest ring.
+    /// entries are used, one after the other; of their flags only Write counts, and only where the device writes: DPDK's driver
+    /// has it set, against the specification, for the header of what it sends. A table can be as long as the longest ring.
     /// </summary>
     private bool AppendTable(ulong table, uint length, VectorSpace space, bool deviceWrites, int first)
     {
@@ -59,7 +60,8 @@ internal unsafe partial struct PackedVirtqueue
         {
             PackedDescriptor entry;
             if (!_tables.TryRead(table + (i * PackedDescriptor.Size), &entry, PackedDescriptor.Size)
-                || !AppendBuffer(entry.Address, entry.Tail, space, deviceWrites, first))
+                || (deviceWrites && (entry.Tail.Flags & DescriptorFlags.Write) == 0)
+                || !space.Append(ref _buffers, entry.Address, entry.Tail.Length, first))
             {
                 return false;
             }

@@ -80,14 +80,15 @@ public sealed class PackedRingSpec
         HostileChainSpec.ExpectBadThenGood(bench);
     }
 
+    /// <summary>DPDK's driver has Write set for the header of what it sends.</summary>
     [Fact]
-    public void Of_the_flags_in_an_indirect_table_only_the_direction_counts()
+    public void No_flag_counts_in_an_indirect_table_that_the_device_reads_by()
     {
         using var bench = new RingBench(RingFormat.Packed, 8);
         bench.Memory.Write(RingBench.Data, [1, 2, 3, 4]);
         bench.Driver.WriteTable(
             RingBench.Tables,
-            new RawDescriptor(RingBench.Data, 2, Indirect),
+            new RawDescriptor(RingBench.Data, 2, Indirect | DescriptorFlags.Write),
             new RawDescriptor(RingBench.Data + 2, 2, Next | DescriptorFlags.Available | DescriptorFlags.Used));
         bench.Driver.AddRaw(new RawDescriptor(RingBench.Tables, 32, Indirect));
         bench.Driver.Publish();
@@ -95,6 +96,19 @@ public sealed class PackedRingSpec
         Chain chain = bench.Device.Pop();
 
         Assert.Equal([1, 2, 3, 4], bench.Contents(in chain));
+    }
+
+    [Fact]
+    public void An_indirect_table_with_one_entry_that_the_device_may_not_write_is_bad_on_a_receive_ring()
+    {
+        using var bench = new RingBench(RingFormat.Packed, 8);
+        bench.Driver.WriteTable(
+            RingBench.Tables,
+            new RawDescriptor(RingBench.Data, 8, DescriptorFlags.Write),
+            new RawDescriptor(RingBench.Data, 8, Indirect | Next));
+        bench.Driver.AddRaw(new RawDescriptor(RingBench.Tables, 32, Indirect));
+
+        HostileChainSpec.ExpectBadThenGood(bench, deviceWrites: true);
     }
 
     [Fact]
