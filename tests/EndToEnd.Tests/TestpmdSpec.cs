@@ -84,54 +84,6 @@ public sealed class TestpmdSpec(TestpmdSpec.ServedTap served) : IClassFixture<Te
         await testpmd.QuitAsync();
     }
 
-    [SkippableTheory]
-    [MemberData(nameof(Shapes))]
-    public async Task Every_frame_that_testpmd_forwards_comes_back_unchanged(int queues, bool mergeable, int queueSize)
-    {
-        IBackend backend = await served.BackendAsync(queues);
-        await ForwardAsync(backend, new TestpmdOptions(queues, mergeable, queueSize));
-    }
-
-    [SkippableTheory]
-    [InlineData(true, false, false)]
-    [InlineData(true, false, true)]
-    [InlineData(true, true, true)]
-    [InlineData(false, true, true)]
-    public async Task Packed_rings_and_rings_in_order_do_the_same(bool packed, bool inOrder, bool mergeable)
-    {
-        IBackend backend = await served.BackendAsync(queues: 2);
-        await ForwardAsync(backend, new TestpmdOptions(2, mergeable, 256) { Packed = packed, InOrder = inOrder });
-    }
-
-    private async Task ForwardAsync(IBackend backend, TestpmdOptions options)
-    {
-        await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(backend, options);
-        await testpmd.StartForwardingAsync("io");
-        InterfaceCounters before = served.Counters();
-        using PacketSocket host = served.OpenHost();
-        HashSet<int> missing = [];
-
-        for (int number = 0; number < Frames; number++)
-        {
-            missing.Add(number);
-            host.Send(TestFrame.Build(number, SizeOf(number)));
-            while (missing.Count >= Window || (number == Frames - 1 && missing.Count > 0))
-            {
-                byte[]? frame = host.Receive(Timeout);
-                Assert.True(frame is not null, $"{missing.Count} of {number + 1} frames did not come back: {missing.Min()} ...");
-                int returned = TestFrame.NumberOf(frame)
-                    ?? throw new InvalidDataException($"a frame that was not sent: {Convert.ToHexString(frame)}");
-                Assert.True(missing.Remove(returned), $"frame {returned} came back twice");
-                Assert.Equal(TestFrame.Build(returned, SizeOf(returned)), frame);
-            }
-        }
-
-        InterfaceCounters after = served.Counters();
-        Assert.Equal(Frames, after.SentFrames - before.SentFrames);
-        Assert.Equal(Frames, after.ReceivedFrames - before.ReceivedFrames);
-        await testpmd.QuitAsync();
-    }
-
     /// <summary>Sizes from 60 to 1514 bytes, each of them used.</summary>
     private static int SizeOf(int number) => TestFrame.MinimumSize + (number % (1514 - TestFrame.MinimumSize + 1));
 

@@ -8,16 +8,10 @@ namespace Ringmaster.EndToEnd.Tests.Matrix;
 /// size, with frames from the smallest to the largest both ways through a real TAP: no loss, no duplicate, no byte changed,
 /// order kept. One back-end serves all cells, one after the other.
 /// </summary>
-public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard served)
-    : IClassFixture<ConformanceMatrixSpec.ServedCard>
+public sealed class ConformanceMatrixSpec(MatrixCard served) : IClassFixture<MatrixCard>
 {
-    private const int Mtu = 9000;
-
     /// <summary>The longest frame that a driver sends: TCP over IPv6 with all that a virtio-net buffer of 64 KiB holds.</summary>
     private const int LongestSend = 65_550;
-
-    /// <summary>The longest that a Linux host hands to a device as one: below 64 KiB, its Ethernet header included.</summary>
-    private const int LongestWhole = 65_535;
     private static readonly Dictionary<string, RingCell> CellsByName = RingCell.All.ToDictionary(cell => cell.ToString());
 
     public static TheoryData<string> Cells => [.. CellsByName.Keys];
@@ -35,8 +29,8 @@ public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard serve
         // More than one lap of each ring.
         exchange.Move(60, ring.Pairs * (ring.QueueSize + 70));
         exchange.Move(1514, 96);
-        exchange.Move(9014, 64);
-        exchange.Move(LongestWhole, 8);
+        exchange.Move(MatrixFrame.LargestPlain, 64);
+        exchange.Move(MatrixFrame.LongestWhole, 8);
         Assert.Equal((8, 0), (exchange.ToGuest.Whole, exchange.ToGuest.Segments));
 
         // Longer than 64 KiB: whole from the guest, and cut by the host's kernel on the way to it.
@@ -46,18 +40,5 @@ public sealed class ConformanceMatrixSpec(ConformanceMatrixSpec.ServedCard serve
         Assert.All(exchange.ToHost.ArrivedByLane, frames => Assert.True(frames > 0));
         Assert.All(exchange.ToGuest.ArrivedByLane, frames => Assert.True(frames > 0));
         Assert.Empty(driver.Pairs.SelectMany(pair => pair.ForeignRx.Concat(pair.ForeignTx)));
-    }
-
-    public sealed class ServedCard : BackendFixture
-    {
-        private Task? _start;
-
-        /// <summary>The TAP's end; the back-end is started on first use.</summary>
-        internal async Task<PacketSocket> HostAsync()
-        {
-            Backends.SkipForDpdk("its rings are not in question here");
-            await (_start ??= StartAsync(new BackendOptions { QueuePairs = 2, Mtu = Mtu }));
-            return OpenHost(headers: true);
-        }
     }
 }

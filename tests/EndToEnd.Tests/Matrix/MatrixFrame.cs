@@ -19,6 +19,9 @@ internal static class MatrixFrame
     /// <summary>The longest frame that is sent whole.</summary>
     internal const int LargestPlain = 9014;
 
+    /// <summary>The longest that a Linux host hands to a device as one: below 64 KiB, its Ethernet header included.</summary>
+    internal const int LongestWhole = 65_535;
+
     private const int DatagramPayload = 42;
     private const ushort Magic = 0x4d58;
     private const ushort Port = 9;

@@ -5,15 +5,15 @@ using System.Text.RegularExpressions;
 namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
-/// A real Linux guest: Debian's cloud kernel, and an initial RAM disk of busybox, iperf3 and ethtool with <c>guest-init.sh</c>
-/// as its only process. Nothing is installed. Built once, kept in the <see cref="TestCache"/> and keyed by the kernel's
-/// version and the recipe.
+/// A real Linux guest: Debian's cloud kernel, and an initial RAM disk of busybox, iperf3, ethtool and tc with
+/// <c>guest-init.sh</c> as its only process. Nothing is installed. Built once, kept in the <see cref="TestCache"/> and keyed by
+/// the kernel's version and the recipe.
 /// </summary>
 internal sealed record GuestImage(string Kernel, string InitialRamDisk)
 {
     private const string Package = "linux-image-cloud-amd64";
-    private static readonly string[] Programs = ["/usr/bin/iperf3", "/usr/sbin/ethtool"];
-    private static readonly string[] Modules = ["virtio_pci", "virtio_net"];
+    private static readonly string[] Programs = ["/usr/bin/iperf3", "/usr/sbin/ethtool", "/usr/sbin/tc"];
+    private static readonly string[] Modules = ["virtio_pci", "virtio_net", "sch_ingress", "cls_matchall", "act_mirred"];
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(3);
 
     /// <summary>The image, built now if it is not in the cache. Safe against other processes that do the same.</summary>
@@ -37,6 +37,7 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
         Require.Program("busybox", "busybox-static");
         Require.Program("iperf3", "iperf3");
         Require.Program("ethtool", "ethtool");
+        Require.Program("tc", "iproute2");
         Require.Program("ldd", "libc-bin");
     }
 

@@ -1,8 +1,8 @@
 namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
-/// A namespace, a back-end in it and a guest that is connected and has its addresses: shared by the tests of a class,
-/// made by the first of them, so that a missing requirement skips instead of failing.
+/// A back-end and a guest that is connected and has its addresses, made by the first test that asks for it: for all tests of a
+/// class, where its fixture derives from this, or for each test, where their class does.
 /// </summary>
 public abstract class ServedGuest : BackendFixture
 {

@@ -1,9 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using Ringmaster.EndToEnd.Tests.Support;
 
-namespace Ringmaster.EndToEnd.Tests.Migration;
+namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
 /// One TCP connection between host and guest for as long as the test lasts. The host sends noise as fast as it is taken, a
@@ -13,6 +12,7 @@ internal sealed class EchoStream : IDisposable
 {
     private const int Port = 5001;
     private const int BlockSize = 16 << 10;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     private readonly TcpClient _connection;
     private readonly CancellationTokenSource _enough = new();
@@ -40,7 +40,7 @@ internal sealed class EchoStream : IDisposable
         await guest.MustRunAsync(
             "mkfifo /tmp/echo && "
             + $"(nc {ServedGuest.HostAddress} {Port} < /tmp/echo | tee /tmp/echo | sha256sum > /tmp/sum) > /dev/null 2>&1 &");
-        return new EchoStream(await listener.AcceptTcpClientAsync().WaitAsync(MigratingGuest.Patience));
+        return new EchoStream(await listener.AcceptTcpClientAsync().WaitAsync(Patience));
     }
 
     /// <summary>Waits until that much more has come back.</summary>
@@ -50,10 +50,10 @@ internal sealed class EchoStream : IDisposable
     internal async Task EndAsync(QemuGuest guest)
     {
         await _enough.CancelAsync();
-        string sent = await _sent.WaitAsync(MigratingGuest.Patience);
+        string sent = await _sent.WaitAsync(Patience);
         await ReachAsync(_sentBytes);
         _connection.Client.Shutdown(SocketShutdown.Send);
-        Assert.Equal(sent, await _echoed.WaitAsync(MigratingGuest.Patience));
+        Assert.Equal(sent, await _echoed.WaitAsync(Patience));
         string inGuest = await guest.MustRunAsync("until [ -s /tmp/sum ]; do usleep 20000; done; cat /tmp/sum");
         Assert.StartsWith(sent, inGuest, StringComparison.OrdinalIgnoreCase);
     }
@@ -111,7 +111,7 @@ internal sealed class EchoStream : IDisposable
 
     private async Task ReachAsync(long wanted)
     {
-        using CancellationTokenSource limit = new(MigratingGuest.Patience);
+        using CancellationTokenSource limit = new(Patience);
         while (true)
         {
             Task more;
