@@ -4,8 +4,9 @@ using Ringmaster.EndToEnd.Tests.Support;
 namespace Ringmaster.EndToEnd.Tests.Hostile;
 
 /// <summary>
-/// The executable, started once for all hostile inputs, with one device of two queue pairs. After each of them the same
-/// process must serve a good guest, and hold again exactly what it held at the beginning.
+/// The executable, started once for all hostile inputs, with a device of two queue pairs that they go to and a neighbour. After
+/// each of them the same process must serve a good guest, and hold again exactly what it held at the beginning; the
+/// neighbour's guest, which was connected all the time, must not have noticed.
 /// </summary>
 public sealed class HostileBackend : BackendFixture
 {
@@ -18,6 +19,7 @@ public sealed class HostileBackend : BackendFixture
     private static int _frames;
 
     private PacketSocket? _host;
+    private Neighbour? _neighbour;
     private Holdings? _calm;
     private Task? _start;
 
@@ -40,6 +42,7 @@ public sealed class HostileBackend : BackendFixture
     /// <inheritdoc/>
     public override Task DisposeAsync()
     {
+        _neighbour?.Dispose();
         _host?.Dispose();
         return base.DisposeAsync();
     }
@@ -77,11 +80,13 @@ public sealed class HostileBackend : BackendFixture
     private async Task StartAsync()
     {
         Backends.SkipForDpdk("some of these inputs end DPDK's process");
-        await StartAsync(new BackendOptions { QueuePairs = 2 });
+        await StartAsync(new BackendOptions { QueuePairs = 2, AccessPlatform = true, Neighbour = true });
         _host = OpenHost();
+        _neighbour = new Neighbour(this);
         for (int i = 0; i < WarmUps; i++)
         {
             GoodGuest.ExchangeFrames(this);
+            _neighbour.ExchangeFrames();
         }
 
         _calm = await CalmAsync();
@@ -92,6 +97,7 @@ public sealed class HostileBackend : BackendFixture
     {
         Assert.False(Backend.Process.HasExited, "the back-end has ended");
         GoodGuest.ExchangeFrames(this);
+        _neighbour!.ExchangeFrames();
         Holdings before = _calm!;
         Holdings now = await Eventually.GetAsync(
             () => Holdings.Of(Backend.Process.Id), holdings => holdings.ChangedSince(before).Length == 0, Patience);

@@ -6,9 +6,9 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.EndToEnd.Tests.Hostile;
 
 /// <summary>
-/// A front-end that has negotiated everything that is offered (but GPA_ADDRESSES, with which its own addresses mean nothing)
-/// and then sends what it likes. Each refusal must come as an answer, close the descriptors that came along, and leave the
-/// session alive.
+/// A front-end that has negotiated everything that is offered (but GPA_ADDRESSES, with which its own addresses mean nothing,
+/// and unless it is asked to, ACCESS_PLATFORM, with which they are no addresses of memory) and then sends what it likes. Each
+/// refusal must come as an answer, close the descriptors that came along, and leave the session alive.
 /// </summary>
 internal sealed class HostileFrontEnd : IDisposable
 {
@@ -30,13 +30,22 @@ internal sealed class HostileFrontEnd : IDisposable
 
     /// <summary>Connects and negotiates.</summary>
     /// <param name="backend">The back-end.</param>
-    /// <param name="without">Protocol features that are not acknowledged although they are offered.</param>
-    internal static HostileFrontEnd Connect(HostileBackend backend, ProtocolFeatures without = ProtocolFeatures.None)
+    /// <param name="without">
+    /// Protocol features that are not acknowledged although they are offered, nor are those that need them.
+    /// </param>
+    /// <param name="behindIommu">Whether ACCESS_PLATFORM is acknowledged.</param>
+    internal static HostileFrontEnd Connect(
+        HostileBackend backend, ProtocolFeatures without = ProtocolFeatures.None, bool behindIommu = false)
     {
+        if (without.HasFlag(ProtocolFeatures.InflightShmfd))
+        {
+            without |= ProtocolFeatures.GetVringBaseInflight;
+        }
+
         FrontendClient client = backend.ConnectClient();
         client.SetOwner();
         client.SetProtocolFeatures(client.GetProtocolFeatures() & ~(without | ProtocolFeatures.GpaAddresses));
-        client.SetFeatures(client.GetFeatures());
+        client.SetFeatures(client.GetFeatures() & ~(behindIommu ? VirtioFeatures.None : VirtioFeatures.AccessPlatform));
         return new HostileFrontEnd(backend, client);
     }
 

@@ -15,6 +15,12 @@ public sealed class RequestFormSpec(HostileBackend backend)
     /// <summary>Every request that is served.</summary>
     public static TheoryData<RequestCode> Served => [.. RequestShape.All.Keys];
 
+    /// <summary>Every request that a feature must have been acknowledged for.</summary>
+    public static TheoryData<RequestCode> Negotiated =>
+    [
+        .. RequestShape.All.Where(each => each.Value.BehindIommu || each.Value.Needs != 0).Select(each => each.Key),
+    ];
+
     /// <summary>Numbers of which the specification knows nothing, or which have nothing to do with a network card.</summary>
     public static TheoryData<uint> NotServed =>
     [
@@ -43,7 +49,7 @@ public sealed class RequestFormSpec(HostileBackend backend)
     public Task A_request_of_the_wrong_size_is_refused_and_the_session_lives_on(RequestCode request) =>
         backend.SurvivesAsync(() =>
         {
-            using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+            using HostileFrontEnd frontEnd = Connect(request);
             RequestShape shape = RequestShape.All[request];
             using GuestRam ram = new(GuestRamOptions.OfSize(1));
             OwnedFd[] fds = [.. Enumerable.Repeat(ram.FileOf(0), shape.MinFds)];
@@ -58,7 +64,7 @@ public sealed class RequestFormSpec(HostileBackend backend)
     public Task A_request_with_the_wrong_number_of_fds_is_refused_and_the_session_lives_on(RequestCode request) =>
         backend.SurvivesAsync(() =>
         {
-            using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+            using HostileFrontEnd frontEnd = Connect(request);
             RequestShape shape = RequestShape.All[request];
             using GuestRam ram = new(GuestRamOptions.OfSize(1));
             byte[] payload = PayloadOf(request, shape, ram);
@@ -72,10 +78,24 @@ public sealed class RequestFormSpec(HostileBackend backend)
     [MemberData(nameof(Served))]
     public Task A_wrong_request_that_wants_no_answer_gets_none_but_its_own(RequestCode request) => backend.SurvivesAsync(() =>
     {
-        using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+        using HostileFrontEnd frontEnd = Connect(request);
         using EventFd fd = new();
         frontEnd.ExpectSilentRefusal(request, new byte[MaxPayload], fd.Fd, fd.Fd, fd.Fd);
     });
+
+    [SkippableTheory]
+    [MemberData(nameof(Negotiated))]
+    public Task A_request_whose_feature_was_not_negotiated_is_refused_and_its_fds_closed(RequestCode request) =>
+        backend.SurvivesAsync(() =>
+        {
+            RequestShape shape = RequestShape.All[request];
+            using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend, without: shape.Needs);
+            using GuestRam ram = new(GuestRamOptions.OfSize(1));
+            byte[] payload = PayloadOf(request, shape, ram);
+            OwnedFd[] fds = [.. Enumerable.Repeat(ram.FileOf(0), shape.MinFds)];
+            frontEnd.ExpectRefusal(request, payload, fds);
+            frontEnd.ExpectSilentRefusal(request, payload, fds);
+        });
 
     [SkippableTheory]
     [InlineData(0u)]
@@ -112,9 +132,10 @@ public sealed class RequestFormSpec(HostileBackend backend)
     public Task Bits_of_the_flags_that_mean_nothing_are_passed_over() => backend.SurvivesAsync(() =>
     {
         using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend);
+        ulong offered = (ulong)frontEnd.Client.GetFeatures();
         frontEnd.Client.SendRaw(Header((uint)RequestCode.GetFeatures, 0xffff_fff1, 0));
         using FrontendReply reply = frontEnd.Client.Receive();
-        Assert.Equal((ulong)frontEnd.Client.Features, reply.Number);
+        Assert.Equal(offered, reply.Number);
     });
 
     [SkippableFact]
@@ -138,23 +159,9 @@ public sealed class RequestFormSpec(HostileBackend backend)
         Assert.True(client.WaitForClose(HostileBackend.Patience), $"the connection is still open: {refused.Message}");
     });
 
-    [SkippableTheory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public Task A_log_that_was_not_negotiated_is_refused_and_its_file_closed(bool needReply) => backend.SurvivesAsync(() =>
-    {
-        using HostileFrontEnd frontEnd = HostileFrontEnd.Connect(backend, without: ProtocolFeatures.LogShmfd);
-        using GuestRam log = new(GuestRamOptions.OfSize(1));
-        byte[] payload = [.. FrontendClient.Number(1UL << 20), .. FrontendClient.Number(0)];
-        if (needReply)
-        {
-            frontEnd.ExpectRefusal(RequestCode.SetLogBase, payload, log.FileOf(0));
-        }
-        else
-        {
-            frontEnd.ExpectSilentRefusal(RequestCode.SetLogBase, payload, log.FileOf(0));
-        }
-    });
+    /// <summary>A front-end that has negotiated what the request needs.</summary>
+    private HostileFrontEnd Connect(RequestCode request) =>
+        HostileFrontEnd.Connect(backend, behindIommu: RequestShape.All[request].BehindIommu);
 
     private Task EndsTheConnectionAsync(byte[] message) => backend.SurvivesAsync(() =>
     {

@@ -16,7 +16,7 @@ internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, in
 
     private const int MaxConfig = 12 + 256;
 
-    /// <summary>All that is served today and has no alternative form.</summary>
+    /// <summary>All that is served, in one of its forms where it has several.</summary>
     internal static IReadOnlyDictionary<RequestCode, RequestShape> All { get; } = new Dictionary<RequestCode, RequestShape>
     {
         [RequestCode.GetFeatures] = new(0, 0),
@@ -24,6 +24,8 @@ internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, in
         [RequestCode.SetOwner] = new(0, 0),
         [RequestCode.ResetOwner] = new(0, 0),
         [RequestCode.SetMemTable] = new(40, 40, 1, 1),
+        [RequestCode.SetLogBase] = new(16, 16, 1, 1) { Needs = ProtocolFeatures.LogShmfd },
+        [RequestCode.SetLogFd] = new(0, 0, 1, 1),
         [RequestCode.SetVringNum] = new(8, 8),
         [RequestCode.SetVringAddr] = new(40, 40),
         [RequestCode.SetVringBase] = new(8, 8),
@@ -37,19 +39,31 @@ internal sealed record RequestShape(int MinSize, int MaxSize, int MinFds = 0, in
         [RequestCode.SetVringEnable] = new(8, 8),
         [RequestCode.SendRarp] = new(8, 8),
         [RequestCode.NetSetMtu] = new(8, 8),
-        [RequestCode.GetConfig] = new(12, MaxConfig),
-        [RequestCode.SetConfig] = new(12, MaxConfig),
-        [RequestCode.GetInflightFd] = new(20, 24),
-        [RequestCode.SetInflightFd] = new(20, 24, 1, 1),
-        [RequestCode.ResetDevice] = new(0, 0),
-        [RequestCode.GetMaxMemSlots] = new(0, 0),
-        [RequestCode.AddMemReg] = new(40, 40, 1, 1),
-        [RequestCode.RemMemReg] = new(40, 40, 0, 1),
-        [RequestCode.SetStatus] = new(8, 8),
-        [RequestCode.GetStatus] = new(0, 0),
-        [RequestCode.SetDeviceStateFd] = new(8, 8, 1, 1),
-        [RequestCode.CheckDeviceState] = new(0, 0),
+        [RequestCode.SetBackendReqFd] = new(0, 0, 1, 1),
+        [RequestCode.IotlbMsg] = new(26, 32) { BehindIommu = true },
+        [RequestCode.GetConfig] = new(12, MaxConfig) { Needs = ProtocolFeatures.Config },
+        [RequestCode.SetConfig] = new(12, MaxConfig) { Needs = ProtocolFeatures.Config },
+        [RequestCode.PostcopyAdvise] = new(0, 0) { Needs = ProtocolFeatures.Pagefault },
+        [RequestCode.PostcopyListen] = new(0, 0) { Needs = ProtocolFeatures.Pagefault },
+        [RequestCode.PostcopyEnd] = new(0, 0) { Needs = ProtocolFeatures.Pagefault },
+        [RequestCode.GetInflightFd] = new(20, 24) { Needs = ProtocolFeatures.InflightShmfd },
+        [RequestCode.SetInflightFd] = new(20, 24, 1, 1) { Needs = ProtocolFeatures.InflightShmfd },
+        [RequestCode.ResetDevice] = new(0, 0) { Needs = ProtocolFeatures.ResetDevice },
+        [RequestCode.VringKick] = new(8, 8) { Needs = ProtocolFeatures.InbandNotifications },
+        [RequestCode.GetMaxMemSlots] = new(0, 0) { Needs = ProtocolFeatures.ConfigureMemSlots },
+        [RequestCode.AddMemReg] = new(40, 40, 1, 1) { Needs = ProtocolFeatures.ConfigureMemSlots },
+        [RequestCode.RemMemReg] = new(40, 40, 0, 1) { Needs = ProtocolFeatures.ConfigureMemSlots },
+        [RequestCode.SetStatus] = new(8, 8) { Needs = ProtocolFeatures.Status },
+        [RequestCode.GetStatus] = new(0, 0) { Needs = ProtocolFeatures.Status },
+        [RequestCode.SetDeviceStateFd] = new(8, 8, 1, 1) { Needs = ProtocolFeatures.DeviceState },
+        [RequestCode.CheckDeviceState] = new(0, 0) { Needs = ProtocolFeatures.DeviceState },
     };
+
+    /// <summary>The protocol feature that must have been acknowledged.</summary>
+    internal ProtocolFeatures Needs { get; init; }
+
+    /// <summary>ACCESS_PLATFORM must have been acknowledged.</summary>
+    internal bool BehindIommu { get; init; }
 
     /// <summary>Sizes just outside what is right, and far outside.</summary>
     internal IEnumerable<int> WrongSizes => new[] { 0, MinSize - 1, MaxSize + 1, MaxSize + 8, 4096 }

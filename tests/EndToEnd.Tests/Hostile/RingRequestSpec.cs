@@ -18,6 +18,7 @@ public sealed class RingRequestSpec(HostileBackend backend)
     [
         RequestCode.SetVringNum, RequestCode.SetVringAddr, RequestCode.SetVringBase, RequestCode.GetVringBase,
         RequestCode.SetVringKick, RequestCode.SetVringCall, RequestCode.SetVringErr, RequestCode.SetVringEnable,
+        RequestCode.VringKick,
     ];
 
     /// <summary>Sizes that no split ring of this device can have; its largest is 1,024.</summary>

@@ -38,6 +38,12 @@ internal sealed record BackendOptions
     /// <summary>Guests have an IOMMU (ACCESS_PLATFORM).</summary>
     internal bool AccessPlatform { get; init; }
 
+    /// <summary>
+    /// A second device of one queue pair, <c>net1</c>: its socket is the first one's with a 1 after it, its TAP is
+    /// <c>rmtap1</c>. Ringmaster alone.
+    /// </summary>
+    internal bool Neighbour { get; init; }
+
     /// <summary>The device's MTU, offered to the guest and set on the TAP; null for the back-end's default.</summary>
     internal int? Mtu { get; init; }
 

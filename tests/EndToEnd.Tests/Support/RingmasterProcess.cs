@@ -65,6 +65,11 @@ internal sealed class RingmasterProcess : IBackend
             keys.Add($"{device}.mtu={options.Mtu}");
         }
 
+        if (options.Neighbour)
+        {
+            keys.AddRange(["ringmaster.devices.net1.tap.name=rmtap1", $"ringmaster.devices.net1.socket={folder["vhost1"]}"]);
+        }
+
         keys.AddRange(options.Settings.Select(setting => $"{device}.{setting}"));
         string[] pin = options.Cpu is { } cpu ? ["taskset", "-c", $"{cpu}"] : [];
         RingmasterProcess backend = new(
