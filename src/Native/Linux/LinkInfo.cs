@@ -16,6 +16,7 @@ internal sealed record LinkInfo
     private const ushort IFLA_ADDRESS = 1;
     private const ushort IFLA_IFNAME = 3;
     private const ushort IFLA_MTU = 4;
+    private const ushort IFLA_QDISC = 6;
     private const ushort IFLA_MASTER = 10;
     private const ushort IFLA_LINKINFO = 18;
     private const ushort IFLA_INFO_KIND = 1;
@@ -36,6 +37,9 @@ internal sealed record LinkInfo
 
     /// <summary>Index of the bridge that it is a port of; 0 = none.</summary>
     internal required int Master { get; init; }
+
+    /// <summary>The kind of its queueing discipline, such as <c>noqueue</c>; empty where there is no traffic control.</summary>
+    internal required string QueueingDiscipline { get; init; }
 
     /// <summary>The driver's name, such as <c>tun</c>; null for interfaces of no kind.</summary>
     internal required string? Kind { get; init; }
@@ -59,6 +63,7 @@ internal sealed record LinkInfo
             Mtu = Number(attributes, IFLA_MTU) ?? 0,
             Address = attributes.GetValueOrDefault(IFLA_ADDRESS).ToArray(),
             Master = Number(attributes, IFLA_MASTER) ?? 0,
+            QueueingDiscipline = Text(attributes.GetValueOrDefault(IFLA_QDISC)),
             Kind = kind,
             Tun = kind == "tun" && info.TryGetValue(IFLA_INFO_DATA, out ReadOnlyMemory<byte> data) ? TunInfo.Read(data) : null,
         };

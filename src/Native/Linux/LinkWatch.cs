@@ -8,18 +8,27 @@ namespace Ringmaster.Native.Linux;
 /// changed or removed. What it is like now is asked of <see cref="Rtnetlink"/>, away from the loop: such a question waits for
 /// the kernel's rtnl lock, and this does not.
 /// </summary>
+/// <remarks>
+/// The kernel tells every listener about every interface; a filter in the socket keeps the others' messages away, or each of
+/// many devices would wake for each of all the others.
+/// </remarks>
 internal sealed unsafe partial class LinkWatch : IDisposable
 {
     private const int AF_NETLINK = 16;
     private const int SOCK_RAW = 3;
     private const int SOCK_NONBLOCK = 0x800;
     private const int SOCK_CLOEXEC = 0x80000;
+    private const int SOL_SOCKET = 1;
+    private const int SO_ATTACH_FILTER = 26;
     private const uint RTMGRP_LINK = 1;
-    private const int BufferSize = 32 * 1024;
+
+    // Classic BPF, linux/bpf_common.h: load a word at an offset, compare it, return how many bytes to keep.
+    private const ushort LoadWord = 0x20;
+    private const ushort JumpIfEqual = 0x15;
+    private const ushort Return = 0x06;
 
     private readonly Lock _gate = new();
     private readonly OwnedFd _socket;
-    private readonly int _index;
     private readonly Action _onChange;
     private readonly Readiness _readiness;
     private bool _disposed;
@@ -31,9 +40,8 @@ internal sealed unsafe partial class LinkWatch : IDisposable
     /// <exception cref="LinuxException">No descriptor is left.</exception>
     internal LinkWatch(int index, ReadinessLoop loop, Action onChange)
     {
-        _index = index;
         _onChange = onChange;
-        _socket = Open();
+        _socket = Open(index);
         _readiness = loop.Register(_socket, OnReadable);
         _readiness.Arm();
     }
@@ -50,19 +58,42 @@ internal sealed unsafe partial class LinkWatch : IDisposable
         _socket.Dispose();
     }
 
-    private static OwnedFd Open()
+    private static OwnedFd Open(int index)
     {
         int flags = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
         var fd = new OwnedFd((int)Sys.Result(socket(AF_NETLINK, flags, 0)).OrThrow("socket(AF_NETLINK)"));
-        var address = new Address { Family = AF_NETLINK, Groups = RTMGRP_LINK };
-        IoResult bound = Sys.Result(bind(fd.Number, &address, (uint)sizeof(Address)));
-        if (!bound.Ok)
+        try
+        {
+            // In this order, so that nothing comes unfiltered.
+            KeepOnly(fd, index);
+            var address = new Address { Family = AF_NETLINK, Groups = RTMGRP_LINK };
+            Sys.Result(bind(fd.Number, &address, (uint)sizeof(Address))).OrThrow("bind(RTMGRP_LINK)");
+            return fd;
+        }
+        catch (LinuxException)
         {
             fd.Dispose();
-            bound.OrThrow("bind(RTMGRP_LINK)");
+            throw;
         }
+    }
 
-        return fd;
+    /// <summary>Lets only messages about one interface into the socket: its index follows the header, family and type.</summary>
+    private static void KeepOnly(OwnedFd fd, int index)
+    {
+        // The filter loads in network order what the kernel wrote in the machine's, which is little-endian.
+        Span<Instruction> program =
+        [
+            new Instruction { Code = LoadWord, Value = NetlinkMessage.HeaderSize + sizeof(int) },
+            new Instruction { Code = JumpIfEqual, SkipUnless = 1, Value = BinaryPrimitives.ReverseEndianness((uint)index) },
+            new Instruction { Code = Return, Value = uint.MaxValue },
+            new Instruction { Code = Return, Value = 0 },
+        ];
+        fixed (Instruction* instructions = program)
+        {
+            var filter = new Filter { Length = (ushort)program.Length, Instructions = instructions };
+            Sys.Result(setsockopt(fd.Number, SOL_SOCKET, SO_ATTACH_FILTER, &filter, (uint)sizeof(Filter)))
+                .OrThrow("setsockopt(SO_ATTACH_FILTER)");
+        }
     }
 
     private void OnReadable()
@@ -85,51 +116,28 @@ internal sealed unsafe partial class LinkWatch : IDisposable
         }
     }
 
-    /// <summary>Reads all there is. True when the interface was named, or when something may have been missed.</summary>
+    /// <summary>Throws away all there is. True when there was something, or something was missed.</summary>
     private bool Drain()
     {
         using FdLease lease = _socket.Lease();
-        byte[] buffer = new byte[BufferSize];
         bool named = false;
         while (true)
         {
-            fixed (byte* bytes = buffer)
+            // A read takes one message whole, however little of it is wanted.
+            byte any;
+            IoResult result = Sys.Read(lease.Number, &any, sizeof(byte));
+            if (result.WouldBlock)
             {
-                IoResult result = Sys.Read(lease.Number, bytes, BufferSize);
-                if (result.WouldBlock)
-                {
-                    return named;
-                }
+                return named;
+            }
 
-                // Messages were lost (ENOBUFS): what they said is asked for. Other errors do not come from a netlink socket.
-                named |= !result.Ok || Names(buffer.AsSpan(0, (int)result.Count));
-                if (!result.Ok && result.Error != Errno.ENOBUFS)
-                {
-                    return named;
-                }
+            // Messages were lost (ENOBUFS): what they said is asked for. Other errors do not come from a netlink socket.
+            named = true;
+            if (!result.Ok && result.Error != Errno.ENOBUFS)
+            {
+                return named;
             }
         }
-    }
-
-    private bool Names(ReadOnlySpan<byte> messages)
-    {
-        while (messages.Length >= NetlinkMessage.HeaderSize + LinkInfo.BodySize)
-        {
-            int length = BinaryPrimitives.ReadInt32LittleEndian(messages);
-            if (length < NetlinkMessage.HeaderSize || length > messages.Length)
-            {
-                return true;
-            }
-
-            if (BinaryPrimitives.ReadInt32LittleEndian(messages[(NetlinkMessage.HeaderSize + sizeof(int))..]) == _index)
-            {
-                return true;
-            }
-
-            messages = messages[Math.Min(NetlinkMessage.Align(length), messages.Length)..];
-        }
-
-        return false;
     }
 
     /// <summary>C's <c>struct sockaddr_nl</c>: family u16, padding, port u32, groups u32.</summary>
@@ -142,9 +150,30 @@ internal sealed unsafe partial class LinkWatch : IDisposable
         internal uint Groups;
     }
 
+    /// <summary>C's <c>struct sock_filter</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Instruction
+    {
+        internal ushort Code;
+        internal byte SkipIf;
+        internal byte SkipUnless;
+        internal uint Value;
+    }
+
+    /// <summary>C's <c>struct sock_fprog</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Filter
+    {
+        internal ushort Length;
+        internal Instruction* Instructions;
+    }
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial int socket(int domain, int type, int protocol);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int bind(int fd, Address* address, uint length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int setsockopt(int fd, int level, int option, void* value, uint length);
 }

@@ -23,6 +23,7 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
 
     private const ushort NLM_F_REQUEST = 0x1;
     private const ushort NLM_F_ACK = 0x4;
+    private const ushort NLM_F_REPLACE = 0x100;
     private const ushort NLM_F_EXCL = 0x200;
     private const ushort NLM_F_CREATE = 0x400;
     private const ushort NLMSG_ERROR = 2;
@@ -32,12 +33,15 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
     private const ushort RTM_GETLINK = 18;
     private const ushort RTM_NEWADDR = 20;
     private const ushort RTM_DELADDR = 21;
+    private const ushort RTM_NEWQDISC = 36;
     private const ushort IFLA_ADDRESS = 1;
     private const ushort IFLA_IFNAME = 3;
     private const ushort IFLA_MTU = 4;
     private const ushort IFLA_MASTER = 10;
     private const ushort IFA_ADDRESS = 1;
     private const ushort IFA_LOCAL = 2;
+    private const ushort TCA_KIND = 1;
+    private const uint TC_H_ROOT = uint.MaxValue;
     private const byte IFA_F_NODAD = 0x02;
     private const uint IFF_UP = 0x1;
 
@@ -94,6 +98,21 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
         byte[] body = LinkBody(link.Index, up ? IFF_UP : 0, IFF_UP);
         Exchange(new NetlinkMessage(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body))
             .Checked($"rtnetlink(set {link.Name} {(up ? "up" : "down")})");
+    }
+
+    /// <summary>Lets frames pass to the interface without a queueing discipline; so they do on a kernel that knows none.</summary>
+    internal void SetQueueless(LinkInfo link)
+    {
+        // C's struct tcmsg: family u8, padding, index i32 at 4, handle u32, parent u32, info u32.
+        byte[] body = new byte[20];
+        BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), link.Index);
+        BinaryPrimitives.WriteUInt32LittleEndian(body.AsSpan(12), TC_H_ROOT);
+        ushort flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+        Answer answer = Exchange(new NetlinkMessage(RTM_NEWQDISC, flags, body).Add(TCA_KIND, "noqueue"));
+        if (answer.Error != Errno.EOPNOTSUPP)
+        {
+            answer.Checked($"rtnetlink(set {link.Name}'s queueing discipline to noqueue)");
+        }
     }
 
     /// <summary>Adds an address; false when the interface has it already.</summary>

@@ -30,7 +30,7 @@ public sealed class LinkWatchSpec : IDisposable
     }
 
     [SkippableFact]
-    public async Task Another_interface_is_not_told_of()
+    public async Task Nobody_is_woken_for_another_interface()
     {
         Requirement.NetworkNamespaces();
         using var fixture = new TapFixture();

@@ -100,6 +100,17 @@ public sealed class TapInterfaceSpec : IDisposable
     }
 
     [SkippableFact]
+    public void A_new_interface_has_no_queueing_discipline_and_one_that_was_there_keeps_its_own()
+    {
+        using TapInterface made = Fixture.Open(TapFixture.Options("t0", queues: 2));
+        Assert.Equal("noqueue", Fixture.Find("t0")!.QueueingDiscipline);
+
+        Fixture.AddPersistent("t1", multiQueue: true);
+        using TapInterface taken = Fixture.Open(TapFixture.Options("t1", queues: 2));
+        Assert.Equal((true, "mq"), (Fixture.Find("t1")!.Up, Fixture.Find("t1")!.QueueingDiscipline));
+    }
+
+    [SkippableFact]
     public void An_interface_that_was_made_with_one_queue_serves_one_queue()
     {
         Fixture.AddPersistent("t0", multiQueue: false);
