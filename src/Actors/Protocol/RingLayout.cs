@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
@@ -35,7 +36,7 @@ internal static class RingLayout
     /// <summary>The reason why no ring can have these addresses, whatever its size, or null.</summary>
     internal static string? CheckAlignment(VringAddresses addresses, VirtioFeatures features)
     {
-        foreach (Part part in Parts(1, addresses, features))
+        foreach (Part part in new Parts(1, addresses, features))
         {
             if (part.Start % part.Alignment != 0)
             {
@@ -55,7 +56,7 @@ internal static class RingLayout
             return reason;
         }
 
-        Part[] parts = Parts(size, addresses, features);
+        var parts = new Parts(size, addresses, features);
         foreach (Part part in parts)
         {
             if (part.Length - 1 > ulong.MaxValue - part.Start)
@@ -64,12 +65,14 @@ internal static class RingLayout
             }
         }
 
-        Array.Sort(parts, (a, b) => a.Start.CompareTo(b.Start));
-        for (int i = 1; i < parts.Length; i++)
+        foreach (Part part in parts)
         {
-            if (parts[i].Start - parts[i - 1].Start < parts[i - 1].Length)
+            foreach (Part other in parts)
             {
-                return $"the {parts[i].Name} at 0x{parts[i].Start:x} begins within the {parts[i - 1].Name}";
+                if (part.BeginsWithin(other))
+                {
+                    return $"the {part.Name} at 0x{part.Start:x} begins within the {other.Name}";
+                }
             }
         }
 
@@ -91,7 +94,7 @@ internal static class RingLayout
             return null;
         }
 
-        foreach (Part part in Parts(size, addresses, features | VirtioFeatures.EventIdx))
+        foreach (Part part in new Parts(size, addresses, features | VirtioFeatures.EventIdx))
         {
             if (!Holds(regions, part.Start, part.Length))
             {
@@ -135,27 +138,34 @@ internal static class RingLayout
 
     private static bool IsPacked(VirtioFeatures features) => features.HasFlag(VirtioFeatures.RingPacked);
 
-    private static Part[] Parts(int size, VringAddresses addresses, VirtioFeatures features)
+    private readonly record struct Part(string Name, ulong Start, ulong Length, ulong Alignment)
     {
-        ulong n = (ulong)size;
-        if (IsPacked(features))
-        {
-            return
-            [
-                new Part("descriptor ring", addresses.Descriptor, 16 * n, 16),
-                new Part("driver event suppression", addresses.Available, 4, 4),
-                new Part("device event suppression", addresses.Used, 4, 4),
-            ];
-        }
-
-        ulong eventIndex = features.HasFlag(VirtioFeatures.EventIdx) ? 2UL : 0;
-        return
-        [
-            new Part("descriptor table", addresses.Descriptor, 16 * n, 16),
-            new Part("available ring", addresses.Available, 4 + (2 * n) + eventIndex, 2),
-            new Part("used ring", addresses.Used, 4 + (8 * n) + eventIndex, 4),
-        ];
+        /// <summary>Its first byte is one of the other's. Of two parts that overlap this is true for one at least.</summary>
+        internal bool BeginsWithin(Part other) =>
+            Name != other.Name && Start >= other.Start && Start - other.Start < other.Length;
     }
 
-    private readonly record struct Part(string Name, ulong Start, ulong Length, ulong Alignment);
+    /// <summary>The three parts, without an allocation: every message of a front-end asks for those of all rings.</summary>
+    [InlineArray(3)]
+    private struct Parts
+    {
+        private Part _first;
+
+        internal Parts(int size, VringAddresses addresses, VirtioFeatures features)
+        {
+            ulong n = (ulong)size;
+            if (IsPacked(features))
+            {
+                this[0] = new Part("descriptor ring", addresses.Descriptor, 16 * n, 16);
+                this[1] = new Part("driver event suppression", addresses.Available, 4, 4);
+                this[2] = new Part("device event suppression", addresses.Used, 4, 4);
+                return;
+            }
+
+            ulong eventIndex = features.HasFlag(VirtioFeatures.EventIdx) ? 2UL : 0;
+            this[0] = new Part("descriptor table", addresses.Descriptor, 16 * n, 16);
+            this[1] = new Part("available ring", addresses.Available, 4 + (2 * n) + eventIndex, 2);
+            this[2] = new Part("used ring", addresses.Used, 4 + (8 * n) + eventIndex, 4);
+        }
+    }
 }

@@ -66,6 +66,9 @@ public sealed record RingState
     /// <summary>The fds that this ring holds.</summary>
     internal IEnumerable<OwnedFd> Fds => new[] { Kick, Call, Error }.OfType<OwnedFd>();
 
+    /// <summary>The fd is one of <see cref="Fds"/>.</summary>
+    internal bool Owns(OwnedFd fd) => ReferenceEquals(fd, Kick) || ReferenceEquals(fd, Call) || ReferenceEquals(fd, Error);
+
     /// <summary>The ring after GET_VRING_BASE: configured as before, stopped, without a kick fd.</summary>
     internal RingState Stop(bool enabledByDefault) =>
         this with

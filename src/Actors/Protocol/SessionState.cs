@@ -97,7 +97,7 @@ public sealed record SessionState
 
     /// <summary>Every fd that this state owns.</summary>
     public IEnumerable<OwnedFd> Fds =>
-        Rings.SelectMany(ring => ring.Fds).Concat(new[] { LogCall, BackendChannel, Transfer?.Channel }.OfType<OwnedFd>());
+        Rings.SelectMany(ring => ring.Fds).Concat(FdsBesideRings);
 
     /// <summary>
     /// The one place where readiness is computed: what the ring is to run with, or null when it must not run. A ring runs
@@ -193,11 +193,15 @@ public sealed record SessionState
     /// <summary>
     /// The fds of this state that <paramref name="other"/> does not own: to be closed when it takes this one's place.
     /// </summary>
-    public IEnumerable<OwnedFd> FdsNotIn(SessionState other)
-    {
-        HashSet<OwnedFd> kept = [.. other.Fds];
-        return Fds.Where(fd => !kept.Contains(fd));
-    }
+    public IEnumerable<OwnedFd> FdsNotIn(SessionState other) =>
+        Rings.Where((ring, index) => !ReferenceEquals(ring, other.Rings[index]))
+            .SelectMany(ring => ring.Fds)
+            .Concat(FdsBesideRings)
+            .Where(fd => !other.Owns(fd));
+
+    private IEnumerable<OwnedFd> FdsBesideRings => new[] { LogCall, BackendChannel, Transfer?.Channel }.OfType<OwnedFd>();
+
+    private bool Owns(OwnedFd fd) => Rings.Any(ring => ring.Owns(fd)) || FdsBesideRings.Contains(fd);
 
     /// <summary>The protocol features are all acknowledged.</summary>
     internal bool Has(ProtocolFeatures features) => (ProtocolFeatures & features) == features;
