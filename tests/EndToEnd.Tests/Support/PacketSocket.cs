@@ -38,8 +38,18 @@ internal sealed class PacketSocket : IDisposable
         TestNamespace network, string networkInterface, ushort protocol = AllProtocols, bool headers = false) =>
         network.Inside(() => OpenHere(networkInterface, protocol, headers));
 
-    /// <summary>Sends one frame, Ethernet header and all.</summary>
-    internal void Send(ReadOnlySpan<byte> frame) => _socket.Send(frame);
+    /// <summary>
+    /// Sends one frame, Ethernet header and all. One that comes faster than the device takes them is lost, as on a wire: the
+    /// interface has no queue before the TAP's own, so the sender is told of it.
+    /// </summary>
+    internal void Send(ReadOnlySpan<byte> frame)
+    {
+        _socket.Send(frame, SocketFlags.None, out SocketError error);
+        if (error is not (SocketError.Success or SocketError.NoBufferSpaceAvailable))
+        {
+            throw new SocketException((int)error);
+        }
+    }
 
     /// <summary>Sends one frame with a header, through a socket with headers.</summary>
     internal void Send(ReadOnlySpan<byte> frame, VirtioNetHeader header)
@@ -47,7 +57,7 @@ internal sealed class PacketSocket : IDisposable
         byte[] whole = new byte[VirtioNetHeader.Size + frame.Length];
         header.Write(whole);
         frame.CopyTo(whole.AsSpan(VirtioNetHeader.LegacySize));
-        _socket.Send(whole.AsSpan(0, VirtioNetHeader.LegacySize + frame.Length));
+        Send(whole.AsSpan(0, VirtioNetHeader.LegacySize + frame.Length));
     }
 
     /// <summary>The frame of what a socket with headers received, and its header.</summary>
