@@ -22,7 +22,8 @@ internal sealed class Backend : IDisposable
         string configuration = Path.Combine(_folder.FullName, "devices.conf");
         File.WriteAllText(configuration, Configuration(size));
         long start = Stopwatch.GetTimestamp();
-        _process = network.Start(new ProcessStartInfo(executable, ["run", "--config", configuration]) { RedirectStandardError = true });
+        var command = new ProcessStartInfo(executable, ["run", "--config", configuration]) { RedirectStandardError = true };
+        _process = network.Start(command);
         _process.ErrorDataReceived += (_, received) => OnLine(received.Data);
         _process.BeginErrorReadLine();
         _missing.Wait();
@@ -64,7 +65,8 @@ internal sealed class Backend : IDisposable
         _folder.Delete(recursive: true);
     }
 
-    private string SocketOf(int device) => Path.Combine(_folder.FullName, string.Create(CultureInfo.InvariantCulture, $"net{device}.sock"));
+    private string SocketOf(int device) =>
+        Path.Combine(_folder.FullName, string.Create(CultureInfo.InvariantCulture, $"net{device}.sock"));
 
     private string Configuration(Size size) => $$"""
         ringmaster.device-defaults {

@@ -39,7 +39,8 @@ internal static class DeviceTable
             CultureInfo.InvariantCulture,
             $"| {size.Devices} x {size.Pairs} | {backend.Start.TotalSeconds:F2} | {backend.AtStart.Cpu.TotalSeconds:F2} "
             + $"| {MiB(waiting.ResidentKiB)} | {MiB(after.ResidentKiB)} | {MiB(after.PrivateKiB)} "
-            + $"| {after.Runs.Count} | {after.Descriptors} | {guests.Connect.TotalMilliseconds:F1} | {100 * idle:F3} | {wakeUps:F0} |");
+            + $"| {after.Runs.Count} | {after.Descriptors} | {guests.Connect.TotalMilliseconds:F1} "
+            + $"| {100 * idle:F3} | {wakeUps:F0} |");
     }
 
     private static string MiB(long kibibytes) => (kibibytes / 1024.0).ToString("F1", CultureInfo.InvariantCulture);

@@ -33,7 +33,8 @@ internal sealed record ProcessUse(
     }
 
     /// <summary>How often the threads that lived all the while were put on a CPU since then.</summary>
-    internal long RunsSince(ProcessUse before) => Runs.Sum(each => before.Runs.TryGetValue(each.Key, out long then) ? each.Value - then : 0);
+    internal long RunsSince(ProcessUse before) =>
+        Runs.Sum(each => before.Runs.TryGetValue(each.Key, out long then) ? each.Value - then : 0);
 
     /// <summary>The CPU time of the one thread of that name.</summary>
     internal static TimeSpan ThreadTime(int process, string name)
@@ -43,7 +44,7 @@ internal sealed record ProcessUse(
         return TimeSpan.FromMicroseconds(Account(task)[0] / 1000.0);
     }
 
-    /// <summary>Nanoseconds on a CPU, nanoseconds of waiting for one, times put on one; zeros for a thread that has ended.</summary>
+    /// <summary>Nanoseconds on a CPU and of waiting for one, times put on one; zeros for a thread that has ended.</summary>
     private static long[] Account(string task)
     {
         try
@@ -64,9 +65,11 @@ internal sealed record ProcessUse(
             : throw new InvalidOperationException($"the CPU time of process {process} cannot be read");
     }
 
-    private static long Field(string[] status, string name) => long.Parse(
-        status.Single(line => line.StartsWith(name, StringComparison.Ordinal))[name.Length..].Replace("kB", "", StringComparison.Ordinal),
-        CultureInfo.InvariantCulture);
+    private static long Field(string[] status, string name)
+    {
+        string value = status.Single(line => line.StartsWith(name, StringComparison.Ordinal))[name.Length..];
+        return long.Parse(value.Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
+    }
 
     [DllImport("libc")]
     private static extern int clock_gettime(int clock, out TimeSpec time);

@@ -57,7 +57,10 @@ internal static class RegionTable
     }
 
     private static RamPiece[] Pieces(int regions) =>
-        [new RamPiece(0, MainSize), .. Enumerable.Range(0, regions - 1).Select(i => new RamPiece(MainSize + ((ulong)i * OtherSize), OtherSize))];
+    [
+        new RamPiece(0, MainSize),
+        .. Enumerable.Range(0, regions - 1).Select(i => new RamPiece(MainSize + ((ulong)i * OtherSize), OtherSize)),
+    ];
 
     /// <summary>Removes the last region, while rings run, and adds it again. The only region cannot be removed.</summary>
     private static TimeSpan Change(VirtioNetDriver driver, int regions)
@@ -81,7 +84,8 @@ internal static class RegionTable
     private static double PerFrame(Backend backend, VirtioNetDriver driver, int regions)
     {
         NetQueuePair pair = driver.Pairs[0];
-        ulong[] buffers = [.. Enumerable.Range(0, QueueSize).Select(i => driver.Ram.Allocate(FrameSize, region: regions - 1 - (i % regions)))];
+        IEnumerable<int> places = Enumerable.Range(0, QueueSize).Select(i => regions - 1 - (i % regions));
+        ulong[] buffers = [.. places.Select(region => driver.Ram.Allocate(FrameSize, region: region))];
         Random.Shared.Shuffle(buffers);
         Drop(pair, buffers, Rounds / 10);
         TimeSpan before = backend.WorkerTime(0, 0);

@@ -48,7 +48,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
 
     /// <summary>Brings up all devices and returns when front-ends can connect to each of them.</summary>
     /// <param name="settings">What to bring up.</param>
-    /// <param name="akka">Goes before <see cref="BackendSettings.ActorSystem"/>, for loggers and the like; null = nothing.</param>
+    /// <param name="akka">Goes before <see cref="BackendSettings.ActorSystem"/>, for loggers and such; null = nothing.</param>
     /// <param name="cancellation">Ends the attempt; what came up is stopped again.</param>
     /// <exception cref="BackendStartException">A device could not be opened. Nothing stays up.</exception>
     public static Task<RingmasterBackend> StartAsync(

@@ -34,13 +34,17 @@ internal static class CommandLine
     private static RootCommand Build()
     {
         var layers = new ConfigurationOptions();
-        var root = new RootCommand("Ringmaster, a vhost-user-net back-end: gives virtual machines a network card whose other end is a TAP interface.")
+        var root = new RootCommand(
+            "Ringmaster, a vhost-user-net back-end: gives virtual machines a network card whose other end is a TAP interface.")
         {
             RunCommand.Create(layers),
             CheckCommand.Create(layers),
             DriveCommand.Create(),
             DemoCommand.Create(),
-            new Option<bool>(PrintCapabilities) { Description = "Print what this back-end can do as JSON, and exit; all other options are ignored." },
+            new Option<bool>(PrintCapabilities)
+            {
+                Description = "Print what this back-end can do as JSON, and exit; all other options are ignored.",
+            },
         };
         layers.AddTo(root);
         RunCommand.SetAction(root, layers);

@@ -9,7 +9,8 @@ namespace Ringmaster.Host;
 /// </summary>
 internal sealed class Signals : IDisposable
 {
-    private static readonly PosixSignal[] Handled = [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP];
+    private static readonly PosixSignal[] Handled =
+        [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP];
 
     private readonly Channel<PosixSignal> _received = Channel.CreateUnbounded<PosixSignal>();
     private readonly CancellationTokenSource _stop = new();

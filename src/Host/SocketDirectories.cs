@@ -8,7 +8,8 @@ internal static class SocketDirectories
 {
     // Owner and group: a front-end of the group can reach the sockets, others cannot.
     private const UnixFileMode Mode =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 
     /// <summary>Makes the directories that are missing. Where that fails, the device itself will fail to listen.</summary>
     internal static void Make(IEnumerable<DeviceSettings> devices)
@@ -22,7 +23,8 @@ internal static class SocketDirectories
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                Log.Error("device {Device}: directory {Directory} cannot be made: {Reason}", device.Name, directory, error.Message);
+                Log.Error(
+                    "device {Device}: directory {Directory} cannot be made: {Reason}", device.Name, directory, error.Message);
             }
         }
     }

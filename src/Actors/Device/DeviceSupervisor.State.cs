@@ -35,7 +35,7 @@ public sealed partial class DeviceSupervisor
         Prepare(step);
     }
 
-    /// <summary>A message was carried out: follows what it says of a transfer. One that is asked for begins after the reply.</summary>
+    /// <summary>A message was carried out: follows what it says of a transfer. One that begins does so after the reply.</summary>
     private void FollowTransfer(SessionState before, NetDeviceState? loaded)
     {
         FrontendSession session = _session!;

@@ -58,9 +58,13 @@ public sealed partial class DeviceSupervisor
 
     private PairDemand DemandOfPair(int pair)
     {
-        return _session is { Ended: false } session
-            ? new PairDemand(session.Maps, session.State.Iotlb, session.State.LogCall, session.PlanOf(2 * pair), session.PlanOf((2 * pair) + 1))
-            : new PairDemand(GuestMaps.None, Iotlb.Empty, null, null, null);
+        if (_session is not { Ended: false } session)
+        {
+            return new PairDemand(GuestMaps.None, Iotlb.Empty, null, null, null);
+        }
+
+        SessionState state = session.State;
+        return new PairDemand(session.Maps, state.Iotlb, state.LogCall, session.PlanOf(2 * pair), session.PlanOf((2 * pair) + 1));
     }
 
     private void OnRingStoppedAt(int pair, RingSide side, uint index)

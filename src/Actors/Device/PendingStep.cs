@@ -58,7 +58,7 @@ internal sealed class PendingStep
 
     /// <summary>Carries out what the message does to memory, log and in-flight region. May block.</summary>
     /// <returns>The maps to go on with: the old ones, or new ones whose references are the caller's.</returns>
-    /// <exception cref="GuestMemoryException">A region, the log or the in-flight region cannot be used; nothing stays mapped.</exception>
+    /// <exception cref="GuestMemoryException">Memory, log or in-flight region cannot be used; nothing stays mapped.</exception>
     internal GuestMaps Map()
     {
         // No message has more than one of these.
@@ -74,7 +74,10 @@ internal sealed class PendingStep
                 Inflight = InflightRegion.Map(map.Size, map.Offset, map.Queues, map.QueueSize, map.File),
             },
             DropInflight => _oldMaps with { Inflight = null },
-            OpenFaults => _oldMaps with { Faults = Userfault.TryOpen(out string? reason) ?? throw new GuestMemoryException(reason!) },
+            OpenFaults => _oldMaps with
+            {
+                Faults = Userfault.TryOpen(out string? reason) ?? throw new GuestMemoryException(reason!),
+            },
             CloseFaults => EndFaults(),
             _ => _oldMaps,
         };

@@ -5,7 +5,7 @@ namespace Ringmaster.Actors.Device;
 
 /// <summary>
 /// A transfer of the device's state under way. It blocks on a thread of its own, never on an actor's or the pool's, for
-/// <see cref="Limit"/> at most; the channel is closed at its end, which is what tells the reader of a saved state that it has all.
+/// <see cref="Limit"/> at most; the channel is closed at its end, which tells the reader of a saved state that it has all.
 /// </summary>
 internal sealed class StateTransfer(DeviceStateTransfer asked, NetDeviceState current)
 {

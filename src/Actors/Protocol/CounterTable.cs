@@ -11,8 +11,8 @@ namespace Ringmaster.Actors.Protocol;
 /// </summary>
 /// <remarks>
 /// <para>
-/// As bytes: number of names u8; each name, length u8 and ASCII; then for each pair a value u64 little-endian for each name. Pairs
-/// after the last one that has counted anything are left out.
+/// As bytes: number of names u8; each name, length u8 and ASCII; then for each pair a value u64 little-endian for each name.
+/// Pairs after the last one that has counted anything are left out.
 /// </para>
 /// <para>
 /// Names, not positions, say what a value counts, so a table of an older or newer version can be read: a name that is not known

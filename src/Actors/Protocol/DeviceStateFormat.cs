@@ -12,7 +12,7 @@ internal readonly record struct StateSection(ushort Tag, bool Optional, ReadOnly
 
 /// <summary>
 /// A device's saved state as bytes, little-endian: magic u64 at 0, version u16 at 8, kind of device (virtio's number) u16 at 10,
-/// length of all u32 at 12; sections, each tag u16, flags u16 (bit 0: optional), length u32, content; CRC-32C of all before it u32.
+/// length of all u32 at 12; sections, each tag u16, flags u16 (bit 0: optional), length u32, content; CRC-32C of all before, u32.
 /// </summary>
 internal static class DeviceStateFormat
 {

@@ -22,7 +22,8 @@ internal static class DeviceStateRequests
             throw new InvalidOperationException($"the row of {message} lets a wrong size pass");
         }
 
-        if (asked.Direction is not (DeviceStatePayload.Save or DeviceStatePayload.Load) || asked.Phase != DeviceStatePayload.Stopped)
+        bool saves = asked.Direction == DeviceStatePayload.Save;
+        if (!(saves || asked.Direction == DeviceStatePayload.Load) || asked.Phase != DeviceStatePayload.Stopped)
         {
             return Outcome.Refused($"there is no direction {asked.Direction} in phase {asked.Phase}");
         }
@@ -32,7 +33,6 @@ internal static class DeviceStateRequests
             return Outcome.Refused("a ring is started");
         }
 
-        bool saves = asked.Direction == DeviceStatePayload.Save;
         OwnedFd channel = message.TakeFd(0);
         if (StateChannel.Check(channel, saves) is not { } reason)
         {

@@ -5,8 +5,8 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.Actors.Protocol;
 
 /// <summary>
-/// Requests about the memory that tells, after a crash, which chains were in flight. The front-end asks for it once, sends it back
-/// before it starts rings, and keeps it for the next back-end.
+/// Requests about the memory that tells, after a crash, which chains were in flight. The front-end asks for it once, sends it
+/// back before it starts rings, and keeps it for the next back-end.
 /// </summary>
 internal static class InflightRequests
 {
@@ -31,7 +31,7 @@ internal static class InflightRequests
         };
     }
 
-    /// <summary>What counts of the size is that the file holds it, which shows when it is mapped, and that the queues fit in it.</summary>
+    /// <summary>Of the size it matters that the file holds it, which mapping shows, and that the queues fit in it.</summary>
     internal static Outcome Set(SessionState state, VhostUserMessage message)
     {
         if (!InflightPayload.TryRead(message.Payload.Span, out InflightPayload given))

@@ -12,6 +12,6 @@ public enum PostcopyPhase
     /// <summary>POSTCOPY_LISTEN: it does. Pages that rings use may still have to come.</summary>
     Listening,
 
-    /// <summary>As before, and the front-end has not said yet that it knows where memory is mapped: no ring may touch it.</summary>
+    /// <summary>As before, and the front-end has yet to say that it knows where memory is mapped: no ring may touch it.</summary>
     Mapping,
 }

@@ -10,8 +10,8 @@ namespace Ringmaster.Actors.Protocol;
 /// the front-end takes note of and acknowledges, and only then rings may touch it. END: everything has come.
 /// </summary>
 /// <remarks>
-/// QEMU (to 10) says ADVISE once for each queue pair. With more than one of them it cannot do it, though: it names its memory for the
-/// first pair, and waits for ever for the answer for the second, with the guest in its arms. So the second ADVISE is refused:
+/// QEMU (to 10) says ADVISE once for each queue pair. With more than one of them it cannot do it, though: it names its memory for
+/// the first pair, and waits for ever for the answer for the second, with the guest in its arms. So the second ADVISE is refused:
 /// then nothing has been lost yet, and the guest goes on where it was.
 /// </remarks>
 internal static class PostcopyRequests
@@ -35,8 +35,8 @@ internal static class PostcopyRequests
         Outcome.Answered(state with { Postcopy = PostcopyPhase.None }, 0) with { Effects = [new CloseFaults()] };
 
     /// <summary>
-    /// True for the acknowledgement of the mapped addresses: the number of the request that was answered with them, and a u64 in the
-    /// place of regions.
+    /// True for the acknowledgement of the mapped addresses: the number of the request that was answered with them, and a u64 in
+    /// the place of regions.
     /// </summary>
     internal static bool IsAcknowledgement(SessionState state, VhostUserMessage message) =>
         state.IsPostcopy

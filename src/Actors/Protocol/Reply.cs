@@ -62,7 +62,7 @@ public abstract record Reply
         public override ReadOnlyMemory<byte>? ToPayload(SessionState state) => Region.ToBytes();
     }
 
-    /// <summary>The regions, each with the address of its mapping in the place of the front-end's: known once they are mapped.</summary>
+    /// <summary>The regions, each with the address of its mapping in place of the front-end's: known once it is mapped.</summary>
     /// <param name="Regions">The regions.</param>
     /// <param name="Single">The form of ADD_MEM_REG, with one of them; else that of SET_MEM_TABLE.</param>
     public sealed record MappedRegions(ImmutableArray<MemoryRegionLayout> Regions, bool Single) : Reply
@@ -70,7 +70,8 @@ public abstract record Reply
         /// <inheritdoc/>
         public override ReadOnlyMemory<byte>? ToPayload(SessionState state)
         {
-            MemoryRegionLayout[] mapped = [.. Regions.Select(region => region with { UserAddress = state.MappedAt.GetValueOrDefault(region) })];
+            MemoryRegionLayout[] mapped =
+                [.. Regions.Select(region => region with { UserAddress = state.MappedAt.GetValueOrDefault(region) })];
             return Single ? new SingleMemoryRegion(mapped[0]).ToBytes() : MemTable.ToBytes(mapped);
         }
     }

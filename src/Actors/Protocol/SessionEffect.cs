@@ -101,7 +101,7 @@ public sealed record CloseFaults : SessionEffect;
 /// <param name="Mac">The guest's address.</param>
 public sealed record Announce(MacAddress Mac) : SessionEffect;
 
-/// <summary>Answer when the transfer of the device's state has ended well, with what was loaded as part of the new state.</summary>
+/// <summary>Answer when the transfer of the device's state has ended well; the new state has what was loaded.</summary>
 public sealed record EndTransfer : SessionEffect;
 
 /// <summary>Wake the worker of a ring that is kicked by messages.</summary>

@@ -60,7 +60,7 @@ public sealed record SessionState
     /// <summary>How far a post-copy migration to here has come.</summary>
     public PostcopyPhase Postcopy { get; init; }
 
-    /// <summary>Where each region is mapped for the front-end's knowledge, while pages are on their way; told when it was mapped.</summary>
+    /// <summary>Where each region is mapped, for the front-end to know while pages are on their way; told once it is.</summary>
     public IReadOnlyDictionary<MemoryRegionLayout, ulong> MappedAt { get; init; } =
         ImmutableDictionary<MemoryRegionLayout, ulong>.Empty;
 
@@ -80,7 +80,7 @@ public sealed record SessionState
     /// <summary>There is an in-flight region: GET_INFLIGHT_FD or SET_INFLIGHT_FD came, and no reset since.</summary>
     public bool TracksInflight { get; init; }
 
-    /// <summary>SET_DEVICE_STATE_FD: the transfer of the device's state that CHECK_DEVICE_STATE has yet to end, or null.</summary>
+    /// <summary>SET_DEVICE_STATE_FD: the transfer of state that CHECK_DEVICE_STATE has yet to end, or null.</summary>
     public DeviceStateTransfer? Transfer { get; init; }
 
     /// <summary>
@@ -139,7 +139,8 @@ public sealed record SessionState
     /// <param name="ring">0 to <see cref="DeviceProfile.RingCount"/> - 1.</param>
     public string? ObstacleOf(int ring) => Rings[ring] switch
     {
-        { Started: true } when Postcopy == PostcopyPhase.Mapping => "started, but the front-end does not know its memory's faults yet",
+        { Started: true } when Postcopy == PostcopyPhase.Mapping =>
+            "started, but the front-end does not know its memory's faults yet",
         { Started: false } => "not started",
         { Size: null } => "started, but it has no size yet",
         { Addresses: null } => "started, but it has no addresses yet",

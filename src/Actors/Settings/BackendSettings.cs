@@ -18,6 +18,6 @@ public sealed record BackendSettings
     /// <summary>
     /// Reads and checks a configuration that has HOCON.conf as its last layer; no other place holds a default.
     /// </summary>
-    /// <exception cref="SettingsException">Something in it is missing, unknown or not allowed; carries everything that is.</exception>
+    /// <exception cref="SettingsException">Something in it is missing, unknown or not allowed; names all that is.</exception>
     public static BackendSettings Load(Config config) => BackendSettingsReader.Read(config);
 }

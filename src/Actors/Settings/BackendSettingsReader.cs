@@ -9,6 +9,7 @@ internal static partial class BackendSettingsReader
 {
     private const string Root = "ringmaster";
     private const string AkkaRoot = "akka";
+    private const string DeviceNameAllowed = "1 to 64 letters, digits, '_' and '-', the first a letter or digit";
 
     internal static BackendSettings Read(Config config)
     {
@@ -48,11 +49,12 @@ internal static partial class BackendSettingsReader
         {
             if (!DeviceName().IsMatch(name))
             {
-                errors.Add(new SettingsError(node.Path, $"found the device name '{name}'; allowed are 1 to 64 letters, digits, '_' and '-', the first a letter or digit"));
+                errors.Add(new SettingsError(node.Path, $"found the device name '{name}'; allowed are {DeviceNameAllowed}"));
                 continue;
             }
 
-            (DeviceSettings device, bool enabled) = DeviceSettingsReader.Read(name, new SettingsReader(node.Over(defaults), errors));
+            var reader = new SettingsReader(node.Over(defaults), errors);
+            (DeviceSettings device, bool enabled) = DeviceSettingsReader.Read(name, reader);
             if (enabled)
             {
                 devices.Add(device);
@@ -70,11 +72,16 @@ internal static partial class BackendSettingsReader
     }
 
     /// <summary>Names are unique within a network namespace; with %d the kernel sees to it.</summary>
-    private static string? TapPlace(DeviceSettings device) =>
-        device.Tap.Name.Contains('%', StringComparison.Ordinal) ? null : $"{device.Tap.Name} in {device.Tap.Netns ?? "the process's namespace"}";
+    private static string? TapPlace(DeviceSettings device) => device.Tap.Name.Contains('%', StringComparison.Ordinal)
+        ? null
+        : $"{device.Tap.Name} in {device.Tap.Netns ?? "the process's namespace"}";
 
     private static void RefuseShared(
-        IEnumerable<DeviceSettings> devices, string path, string key, Func<DeviceSettings, string?> valueOf, List<SettingsError> errors)
+        IEnumerable<DeviceSettings> devices,
+        string path,
+        string key,
+        Func<DeviceSettings, string?> valueOf,
+        List<SettingsError> errors)
     {
         var owners = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (DeviceSettings device in devices)
@@ -82,7 +89,9 @@ internal static partial class BackendSettingsReader
             string? value = valueOf(device);
             if (!string.IsNullOrEmpty(value) && !owners.TryAdd(value, device.Name))
             {
-                errors.Add(new SettingsError($"{path}.{device.Name}.{key}", $"found '{value}', which {owners[value]} has; allowed is one that no other device has"));
+                errors.Add(new SettingsError(
+                    $"{path}.{device.Name}.{key}",
+                    $"found '{value}', which {owners[value]} has; allowed is one that no other device has"));
             }
         }
     }
@@ -91,7 +100,8 @@ internal static partial class BackendSettingsReader
     private static Config AkkaOf(Config config, LogSettings log)
     {
         string level = ValueForms.Text(log.Level).ToUpperInvariant();
-        Config levels = ConfigurationFactory.ParseString($"akka {{ loglevel = {level}, stdout-loglevel = {(log.Level == LogThreshold.Off ? "OFF" : "ERROR")} }}");
+        string early = log.Level == LogThreshold.Off ? "OFF" : "ERROR";
+        Config levels = ConfigurationFactory.ParseString($"akka {{ loglevel = {level}, stdout-loglevel = {early} }}");
         return levels.WithFallback(config);
     }
 

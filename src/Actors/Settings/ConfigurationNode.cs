@@ -70,7 +70,8 @@ internal sealed class ConfigurationNode
     {
         if (depth > MaxDepth)
         {
-            throw new SettingsException([new SettingsError(path, $"nests deeper than {MaxDepth} sections; is a substitution ${{?...}} used that is not set?")]);
+            string problem = $"nests deeper than {MaxDepth} sections; is a substitution ${{?...}} used that is not set?";
+            throw new SettingsException([new SettingsError(path, problem)]);
         }
 
         if (value.IsObject())
@@ -86,7 +87,9 @@ internal sealed class ConfigurationNode
 
         // IsArray() says no to [].
         return value.Values.OfType<HoconArray>().Any()
-            ? new ConfigurationNode(path) { Items = [.. value.GetArray().Select(item => item.IsString() ? item.GetString() : item.ToString())] }
+            ? new ConfigurationNode(path) { Items = [.. value.GetArray().Select(TextOf)] }
             : new ConfigurationNode(path) { Text = value.IsString() ? value.GetString() ?? "" : "" };
     }
+
+    private static string TextOf(HoconValue item) => item.IsString() ? item.GetString() : item.ToString();
 }

@@ -7,7 +7,7 @@ namespace Ringmaster.Actors.Settings;
 /// <summary>One virtual card: <c>ringmaster.devices.NAME</c> over <c>ringmaster.device-defaults</c>.</summary>
 public sealed record DeviceSettings
 {
-    /// <summary>The device's name: key in HOCON, actor name, first word of its log lines. Letters, digits, '.', '_' and '-'.</summary>
+    /// <summary>The device's name: key in HOCON, actor name, first word of its log lines. Letters, digits, '_' and '-'.</summary>
     public required string Name { get; init; }
 
     /// <summary>Who listens on the socket and who connects to it; not used when <see cref="SocketFd"/> is set.</summary>

@@ -3,7 +3,7 @@ namespace Ringmaster.Actors.Settings;
 /// <summary>How failed workers are replaced: <c>restart { }</c>.</summary>
 public sealed record RestartSettings
 {
-    /// <summary>Restarts of one pair allowed within <see cref="Window"/>; one more and the pair is marked broken. 0 = none.</summary>
+    /// <summary>Restarts of one pair allowed within <see cref="Window"/>; one more and it is marked broken. 0 = none.</summary>
     public required int MaxRestarts { get; init; }
 
     /// <summary>The window that <see cref="MaxRestarts"/> counts in.</summary>

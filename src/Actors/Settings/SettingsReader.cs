@@ -53,7 +53,8 @@ internal sealed class SettingsReader
     internal string Template(string key, string placeholder, string replacement, ValueForm<string> form)
     {
         ConfigurationNode? node = Required(key, form.Allowed);
-        return node is null ? "" : Parse(node, node.Text?.Replace(placeholder, replacement, StringComparison.Ordinal), form) ?? "";
+        string? text = node?.Text?.Replace(placeholder, replacement, StringComparison.Ordinal);
+        return node is null ? "" : Parse(node, text, form) ?? "";
     }
 
     /// <summary>A list of values; one that stands alone is a list of one.</summary>
@@ -62,7 +63,8 @@ internal sealed class SettingsReader
     /// <param name="empty">A word that stands for the empty list, if there is one.</param>
     internal ImmutableArray<T> List<T>(string key, ValueForm<T> form, string? empty = null)
     {
-        string allowed = empty is null ? $"a list, each element {form.Allowed}" : $"{empty}, or a list, each element {form.Allowed}";
+        string list = $"a list, each element {form.Allowed}";
+        string allowed = empty is null ? list : $"{empty}, or {list}";
         ConfigurationNode? node = Required(key, allowed);
         if (node is null || (empty is not null && node.Text == empty))
         {
@@ -79,7 +81,7 @@ internal sealed class SettingsReader
         return [.. items.Select(item => Parse(node, item, form with { Allowed = allowed }))];
     }
 
-    /// <summary>Adds an error about a key of this section that was read but does not fit with others; not if it has one already.</summary>
+    /// <summary>Adds an error about a key of this section that was read but does not fit with others; one for each key.</summary>
     internal void Refuse(string key, string problem)
     {
         string path = Find(key)?.Path ?? ConfigurationNode.Join(Path, key);
@@ -96,7 +98,8 @@ internal sealed class SettingsReader
         {
             if (!_known.Contains(key))
             {
-                _errors.Add(new SettingsError(node.Path, $"unknown key; known here: {string.Join(", ", _known.Order(StringComparer.Ordinal))}"));
+                string known = string.Join(", ", _known.Order(StringComparer.Ordinal));
+                _errors.Add(new SettingsError(node.Path, $"unknown key; known here: {known}"));
             }
         }
     }
@@ -129,6 +132,9 @@ internal sealed class SettingsReader
         return default!;
     }
 
-    private void Refuse(ConfigurationNode node, string allowed, string? found = null) =>
-        _errors.Add(new SettingsError(node.Path, $"found {(string.IsNullOrEmpty(found) ? node.Found : $"'{found}'")}; allowed is {allowed}"));
+    private void Refuse(ConfigurationNode node, string allowed, string? text = null)
+    {
+        string found = string.IsNullOrEmpty(text) ? node.Found : $"'{text}'";
+        _errors.Add(new SettingsError(node.Path, $"found {found}; allowed is {allowed}"));
+    }
 }

@@ -18,7 +18,7 @@ public sealed record TapSettings
     /// <summary>The bridge to join, or null.</summary>
     public string? Bridge { get; init; }
 
-    /// <summary>The network namespace to make the interface in: a name in <c>/run/netns</c> or a path; null = the process's own.</summary>
+    /// <summary>The interface's network namespace: a name in <c>/run/netns</c> or a path; null = the process's own.</summary>
     public string? Netns { get; init; }
 
     /// <summary>True: the interface outlives the process.</summary>

@@ -17,6 +17,9 @@ internal static class ValueForms
     // IFNAMSIZ less the terminating zero.
     private const int MaxInterfaceName = 15;
 
+    private static readonly string InterfaceNameAllowed =
+        $"an interface name of 1 to {MaxInterfaceName} bytes without blanks, '/' and ':'";
+
     private static readonly (string Name, double Microseconds)[] Units =
         [("us", 1), ("ms", 1e3), ("s", 1e6), ("m", 60e6), ("h", 3600e6)];
 
@@ -32,10 +35,10 @@ internal static class ValueForms
         new($"a path of 1 to {MaxSocketPath} bytes", TrySocketPath);
 
     internal static ValueForm<string> InterfaceName { get; } =
-        new($"an interface name of 1 to {MaxInterfaceName} bytes without blanks, '/' and ':'", TryInterfaceName);
+        new(InterfaceNameAllowed, TryInterfaceName);
 
     internal static ValueForm<string> TapName { get; } =
-        new($"an interface name of 1 to {MaxInterfaceName} bytes without blanks, '/' and ':'; %d once for a number by the kernel", TryTapName);
+        new($"{InterfaceNameAllowed}; %d once for a number by the kernel", TryTapName);
 
     internal static ValueForm<string> Namespace { get; } =
         new("the name of a network namespace, or an absolute path to one", TryNamespace);
@@ -51,9 +54,13 @@ internal static class ValueForms
     /// <param name="least">The shortest.</param>
     /// <param name="most">The longest.</param>
     /// <param name="bareUnit">The unit of a number without one; null = it must have one, unless it is 0.</param>
-    internal static ValueForm<TimeSpan> Duration(TimeSpan least, TimeSpan most, string? bareUnit = null) => new(
-        $"a time from {Text(least)} to {Text(most)} (units: us, ms, s, m, h{(bareUnit is null ? "" : $"; {bareUnit} when none is given")})",
-        (string text, out TimeSpan value) => TryDuration(text, bareUnit, out value) && value >= least && value <= most);
+    internal static ValueForm<TimeSpan> Duration(TimeSpan least, TimeSpan most, string? bareUnit = null)
+    {
+        string bare = bareUnit is null ? "" : $"; {bareUnit} when none is given";
+        return new ValueForm<TimeSpan>(
+            $"a time from {Text(least)} to {Text(most)} (units: us, ms, s, m, h{bare})",
+            (string text, out TimeSpan value) => TryDuration(text, bareUnit, out value) && value >= least && value <= most);
+    }
 
     /// <summary>One of an enum's names, in kebab-case.</summary>
     internal static ValueForm<T> OneOf<T>()
@@ -90,9 +97,12 @@ internal static class ValueForms
     internal static string Text(TimeSpan value)
     {
         double microseconds = value.TotalMicroseconds;
-        (string name, double factor) = Units.Last(unit => unit.Microseconds == 1 || (microseconds >= unit.Microseconds && microseconds % unit.Microseconds == 0));
+        (string name, double factor) = Units.Last(unit => IsWholeNumber(microseconds, unit.Microseconds));
         return string.Create(CultureInfo.InvariantCulture, $"{microseconds / factor}{name}");
     }
+
+    private static bool IsWholeNumber(double microseconds, double unit) =>
+        unit == 1 || (microseconds >= unit && microseconds % unit == 0);
 
     private static bool TrySwitch(string text, out bool value)
     {

@@ -8,7 +8,8 @@ internal static class CheckCommand
 {
     internal static Command Create(ConfigurationOptions layers)
     {
-        var command = new Command("check", "Print the configuration that is in force, or everything that is wrong with it; open nothing.");
+        var command = new Command(
+            "check", "Print the configuration that is in force, or everything that is wrong with it; open nothing.");
         layers.AddTo(command);
         command.SetAction(parsed => SettingsGate.With(() => layers.Load(parsed), Print));
         return command;

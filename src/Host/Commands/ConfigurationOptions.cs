@@ -47,7 +47,7 @@ internal sealed class ConfigurationOptions
         command.Options.Add(_fd);
     }
 
-    /// <summary>True when an option says where the one device's socket is, which goes before what a service manager passed.</summary>
+    /// <summary>True when an option says where the one device's socket is; that goes before a service manager's.</summary>
     internal bool NamesSocket(ParseResult parsed) => parsed.GetValue(_socketPath) is not null || parsed.GetValue(_fd) is not null;
 
     /// <summary>Reads and checks everything that was asked for.</summary>
@@ -75,10 +75,12 @@ internal sealed class ConfigurationOptions
     private static DeviceSettings OnlyDevice(ImmutableArray<DeviceSettings> devices, string? path, int? fd)
     {
         string option = path is null ? "--fd" : "--socket-path";
+        string names = string.Join(", ", devices.Select(device => device.Name));
         Refuse(devices.Length != 1, string.Create(
-            CultureInfo.InvariantCulture,
-            $"{option} is for one device, and {devices.Length} are enabled: {string.Join(", ", devices.Select(device => device.Name))}"));
-        Refuse(path is not null && !DeviceSettings.IsSocketPath(path), $"--socket-path={path}: allowed is {DeviceSettings.AllowedSocketPath}");
+            CultureInfo.InvariantCulture, $"{option} is for one device, and {devices.Length} are enabled: {names}"));
+        Refuse(
+            path is not null && !DeviceSettings.IsSocketPath(path),
+            $"--socket-path={path}: allowed is {DeviceSettings.AllowedSocketPath}");
         return devices[0] with { Socket = path ?? devices[0].Socket, SocketFd = fd };
     }
 

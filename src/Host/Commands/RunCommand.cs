@@ -15,7 +15,9 @@ internal static class RunCommand
 {
     internal static Command Create(ConfigurationOptions layers)
     {
-        var command = new Command("run", "Serve all devices of the configuration until SIGTERM or SIGINT; SIGHUP reads it again. The default command.");
+        var command = new Command(
+            "run",
+            "Serve all devices of the configuration until SIGTERM or SIGINT; SIGHUP reads it again. The default command.");
         layers.AddTo(command);
         SetAction(command, layers);
         return command;
@@ -107,7 +109,8 @@ internal static class RunCommand
         SocketDirectories.Make(settings.Devices);
         Reloaded reloaded = await backend.ReloadAsync(settings);
         Log.Information(
-            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted; log settings stay as they were",
+            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted; "
+            + "log settings stay as they were",
             reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length, reloaded.Adjusted.Length);
     }
 

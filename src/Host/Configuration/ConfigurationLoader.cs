@@ -16,7 +16,7 @@ internal static partial class ConfigurationLoader
 
     /// <param name="files">Paths, from <c>--config</c>.</param>
     /// <param name="definitions">Each <c>key=value</c>, from <c>-D</c>.</param>
-    /// <exception cref="ConfigurationException">A file cannot be read or is not HOCON; a definition is not of its form.</exception>
+    /// <exception cref="ConfigurationException">A file cannot be read or is not HOCON; a definition has another form.</exception>
     internal static Config Load(IEnumerable<string> files, IEnumerable<string> definitions)
     {
         Config config = ParseFile(ReferencePath);
@@ -74,7 +74,8 @@ internal static partial class ConfigurationLoader
         {
             return ConfigurationFactory.ParseString(hocon);
         }
-        catch (Exception error) when (error is FormatException or Akka.Configuration.ConfigurationException or InvalidOperationException)
+        catch (Exception error)
+            when (error is FormatException or Akka.Configuration.ConfigurationException or InvalidOperationException)
         {
             throw new ConfigurationException($"{origin}: {error.Message.Trim()}");
         }

@@ -63,11 +63,12 @@ internal sealed class SocketActivation
         }
 
         var fds = new Dictionary<string, int>(StringComparer.Ordinal);
+        string enabled = string.Join(", ", settings.Devices.Select(device => device.Name));
         foreach (ActivatedSocket socket in sockets)
         {
             Refuse(
                 settings.Devices.All(device => device.Name != socket.Name),
-                $"{Describe(socket)} has no device; enabled are {string.Join(", ", settings.Devices.Select(device => device.Name))}");
+                $"{Describe(socket)} has no device; enabled are {enabled}");
             Refuse(!fds.TryAdd(socket.Name, socket.Fd), $"{Describe(socket)} has the name of another; a device has one socket");
         }
 

@@ -7,7 +7,7 @@ using Serilog.Formatting;
 
 namespace Ringmaster.Host.Logging;
 
-/// <summary>Lines for a machine: one JSON object each, with time, level, message, the message's values by name, and an exception.</summary>
+/// <summary>Lines for a machine: one JSON object each, with time, level, message, its values by name, and an exception.</summary>
 internal sealed class JsonFormatter : ITextFormatter
 {
     // Safe outside HTML, and log lines are not HTML.
