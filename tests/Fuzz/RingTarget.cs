@@ -56,7 +56,7 @@ internal static unsafe class RingTarget
         device!.Dispose();
     }
 
-    /// <summary>A ring of which each part ends where its region ends, so that a step too far is a step onto a guard page.</summary>
+    /// <summary>A ring each part of which ends where its region ends, so that a step too far is one onto a guard page.</summary>
     private static RingPlan PlanOf(byte form, byte chosen, ushort position)
     {
         bool packed = (form & 1) != 0;

@@ -80,8 +80,8 @@ public abstract class DriverRing
     public abstract uint Base { get; }
 
     /// <summary>
-    /// After the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect. Of a packed ring the lower half
-    /// alone, as DPDK has it.
+    /// After the last chain published: what some front-ends send in SET_VRING_BASE after a reconnect. Of a packed ring the lower
+    /// half alone, as DPDK has it.
     /// </summary>
     public abstract uint PublishedBase { get; }
 

@@ -29,8 +29,8 @@ public sealed unsafe partial class GuestRam
     private static void PunchHole(OwnedFd file, MemoryRegionLayout region)
     {
         using FdLease lease = file.Lease();
-        Sys.Result(fallocate(lease.Number, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (long)region.MmapOffset, (long)region.Size))
-            .OrThrow("fallocate(PUNCH_HOLE)");
+        const int Mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+        Sys.Result(fallocate(lease.Number, Mode, (long)region.MmapOffset, (long)region.Size)).OrThrow("fallocate(PUNCH_HOLE)");
     }
 
     private static OwnedFd MakeFile(GuestRamOptions options, ulong size)

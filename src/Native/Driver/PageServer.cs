@@ -72,7 +72,7 @@ public sealed partial class PageServer : IDisposable
     public bool WaitForFault(TimeSpan timeout) => _wanted.TryTake(out _, timeout);
 
     /// <summary>
-    /// Brings everything that nobody has waited for, and ends. A page that is not all zeros has been written by the guest meanwhile.
+    /// Brings everything that nobody has waited for, and ends. A page that is not all zeros was written by the guest meanwhile.
     /// </summary>
     public void BringTheRest()
     {
@@ -117,7 +117,8 @@ public sealed partial class PageServer : IDisposable
                 continue;
             }
 
-            ulong address = BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(message + AddressOffset, sizeof(ulong)));
+            var bytes = new ReadOnlySpan<byte>(message + AddressOffset, sizeof(ulong));
+            ulong address = BinaryPrimitives.ReadUInt64LittleEndian(bytes);
             if (*message == PageFault)
             {
                 Answer(lease.Number, address & ~(ulong)(PageSize - 1));

@@ -234,7 +234,7 @@ public sealed class VirtioNetDriver : IDisposable
         }
     }
 
-    /// <summary>Where INFLIGHT_SHMFD is acknowledged: a buffer is asked for once, and sent before rings start, over any connection.</summary>
+    /// <summary>With INFLIGHT_SHMFD: a buffer is asked for once, and sent before rings start, over any connection.</summary>
     private void ShareInflight()
     {
         if (Client.ProtocolFeatures.HasFlag(ProtocolFeatures.InflightShmfd))
@@ -286,8 +286,8 @@ public sealed class VirtioNetDriver : IDisposable
     }
 
     /// <summary>
-    /// A ring's addresses as SET_VRING_ADDR wants them: the front-end's own; with GPA_ADDRESSES the guest's; behind an IOMMU as the
-    /// device is to see them.
+    /// A ring's addresses as SET_VRING_ADDR wants them: the front-end's own; with GPA_ADDRESSES the guest's; behind an IOMMU as
+    /// the device is to see them.
     /// </summary>
     public RingAddresses UserAddresses(DriverRing ring) =>
         Client.ProtocolFeatures.HasFlag(ProtocolFeatures.GpaAddresses) || Features.HasFlag(VirtioFeatures.AccessPlatform)

@@ -55,6 +55,8 @@ public sealed class EventFd : IDisposable
     {
         byte* buffer = stackalloc byte[sizeof(ulong)];
         IoResult result = Sys.Read(fd, buffer, sizeof(ulong));
-        return result.Count == sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(buffer, sizeof(ulong))) : 0;
+        return result.Count == sizeof(ulong)
+            ? BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(buffer, sizeof(ulong)))
+            : 0;
     }
 }

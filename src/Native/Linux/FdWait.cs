@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Ringmaster.Native.Linux;
 
-/// <summary>Sleeps on descriptors, for threads that may block: those of the guest's half, and one that moves a device's state.</summary>
+/// <summary>Sleeps on descriptors, for threads that may block: the guest's half, and one that moves a device's state.</summary>
 internal static unsafe partial class FdWait
 {
     internal const short In = 0x001;
@@ -28,7 +28,8 @@ internal static unsafe partial class FdWait
         using FdLease lease = fd.Lease();
         using FdLease otherLease = other.Lease();
         return Poll(
-            [new PollEntry { Fd = lease.Number, Events = events }, new PollEntry { Fd = otherLease.Number, Events = In }], timeout);
+            [new PollEntry { Fd = lease.Number, Events = events }, new PollEntry { Fd = otherLease.Number, Events = In }],
+            timeout);
     }
 
     /// <summary>Waits until one of several descriptors has input.</summary>

@@ -28,5 +28,6 @@ public readonly record struct IoResult
     public long OrThrow(string operation) => Ok ? _value : throw new LinuxException(operation, Error);
 
     /// <inheritdoc/>
-    public override string ToString() => Ok ? _value.ToString(System.Globalization.CultureInfo.InvariantCulture) : Errno.Describe(Error);
+    public override string ToString() =>
+        Ok ? _value.ToString(System.Globalization.CultureInfo.InvariantCulture) : Errno.Describe(Error);
 }

@@ -100,7 +100,7 @@ internal sealed unsafe partial class Rtnetlink : IDisposable
             .Checked($"rtnetlink(set {link.Name} {(up ? "up" : "down")})");
     }
 
-    /// <summary>Lets frames pass to the interface without a queueing discipline; so they do on a kernel that knows none.</summary>
+    /// <summary>Lets frames pass to the interface without a queueing discipline, as on a kernel that knows none.</summary>
     internal void SetQueueless(LinkInfo link)
     {
         // C's struct tcmsg: family u8, padding, index i32 at 4, handle u32, parent u32, info u32.

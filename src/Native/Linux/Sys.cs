@@ -110,7 +110,8 @@ internal static unsafe partial class Sys
     }
 
     /// <summary>Turns a -1 into the negated errno. Must follow the call directly.</summary>
-    internal static IoResult Result(nint returned) => returned >= 0 ? new IoResult(returned) : new IoResult(-Marshal.GetLastPInvokeError());
+    internal static IoResult Result(nint returned) =>
+        returned >= 0 ? new IoResult(returned) : new IoResult(-Marshal.GetLastPInvokeError());
 
     [LibraryImport(C, SetLastError = true)]
     private static partial int close(int fd);

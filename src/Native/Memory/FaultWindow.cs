@@ -3,18 +3,18 @@ using Ringmaster.Native.Linux;
 namespace Ringmaster.Native.Memory;
 
 /// <summary>
-/// A second mapping of a region's file, by which pages that post-copy has not brought yet are fetched. The first mapping, which the
-/// rings work on, is never registered with the userfaultfd; whoever is to use a page of it touches the same page here first
+/// A second mapping of a region's file, by which pages that post-copy has not brought yet are fetched. The first mapping, which
+/// the rings work on, is never registered with the userfaultfd; whoever is to use a page of it touches the same page here first
 /// and waits. Reference-counted; thread-safe.
 /// </summary>
 /// <remarks>
 /// Why two:
 /// <list type="bullet">
-/// <item>A thread that waits in managed code holds up every garbage collection, and with it all other devices of the process. Here it
-/// waits in the C library.</item>
+/// <item>A thread that waits in managed code holds up every garbage collection, and with it all other devices of the process.
+/// Here it waits in the C library.</item>
 /// <item>Frames go to and from guest memory by system calls. Their faults would need a userfaultfd that needs a privilege.</item>
-/// <item>A front-end can take a page out again that was here (by a hole in the file). On the first mapping that is a page of zeros, as
-/// ever, and no wait.</item>
+/// <item>A front-end can take a page out again that was here (by a hole in the file). On the first mapping that is a page of
+/// zeros, as ever, and no wait.</item>
 /// </list>
 /// A page that has been fetched is not touched again: one bit for each says so.
 /// </remarks>

@@ -47,7 +47,7 @@ public sealed unsafe class GuestMemory
     /// </summary>
     public bool AwaitsPages => _windows.Length > 0;
 
-    /// <summary>Where the front-end finds the faults of a region: what it is answered, by region. Empty outside post-copy.</summary>
+    /// <summary>Where the front-end finds the faults of each region, for the answers to it. Empty outside post-copy.</summary>
     public IReadOnlyDictionary<MemoryRegionLayout, ulong> FaultBases =>
         _windows.ToDictionary(window => window.Layout, window => window.Address);
 
@@ -184,7 +184,7 @@ public sealed unsafe class GuestMemory
         return TryTranslate(guestAddress, length, out host, out available, ref hit);
     }
 
-    /// <summary>The same, and tells the region; <paramref name="hit"/> is left alone when there is none, or pages are to come.</summary>
+    /// <summary>The same, and tells the region; <paramref name="hit"/> stays when there is none, or pages are to come.</summary>
     internal bool TryTranslate(ulong guestAddress, ulong length, out byte* host, out ulong available, ref AddressRange hit)
     {
         int index = _guest.Find(guestAddress);
@@ -295,7 +295,7 @@ public sealed unsafe class GuestMemory
         return _faulted;
     }
 
-    /// <summary>A snapshot with references of its own to regions and windows, all of which somebody else holds meanwhile.</summary>
+    /// <summary>A snapshot with its own references to regions and windows, all of which somebody else holds meanwhile.</summary>
     private GuestMemory Share(MemoryRegion[] regions, FaultWindow[] windows)
     {
         Retain();

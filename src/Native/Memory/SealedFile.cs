@@ -12,7 +12,7 @@ internal static partial class SealedFile
     private const int SealShrink = 0x2;
     private const int SealGrow = 0x4;
 
-    /// <summary>A memfd full of zeros, sealed against shrinking, growing and further seals. Pages are taken when touched.</summary>
+    /// <summary>A memfd of zeros, sealed against shrinking, growing and further seals. Pages are taken when touched.</summary>
     /// <exception cref="LinuxException">There is no memory or descriptor left.</exception>
     internal static OwnedFd Create(string name, ulong length)
     {

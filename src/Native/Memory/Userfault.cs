@@ -3,14 +3,14 @@ using Ringmaster.Native.Linux;
 namespace Ringmaster.Native.Memory;
 
 /// <summary>
-/// A userfaultfd of post-copy migration: pages of registered ranges that are not here yet are asked for by it, and whoever touches
-/// one waits until the front-end, which reads the other descriptor of it, has put the page into the file. Thread-safe.
+/// A userfaultfd of post-copy migration: pages of registered ranges that are not here yet are asked for by it, and whoever
+/// touches one waits until the front-end, which reads the other descriptor of it, has put the page into the file. Thread-safe.
 /// </summary>
 /// <remarks>
 /// <list type="bullet">
 /// <item>Nothing in this process reads it. That a thread waits costs nobody else anything: see <see cref="FaultWindow"/>.</item>
-/// <item>Opened for faults of user mode alone, which needs no privilege. System calls never meet a missing page, because whoever is
-/// to use one fetches it first.</item>
+/// <item>Opened for faults of user mode alone, which needs no privilege. System calls never meet a missing page, because whoever
+/// is to use one fetches it first.</item>
 /// <item>The front-end may keep its descriptor for as long as it likes. <see cref="Disarm"/> takes the ranges out all the same,
 /// and with that nobody waits any more.</item>
 /// </list>
@@ -68,7 +68,7 @@ public sealed class Userfault : IDisposable
         return new Userfault(fd);
     }
 
-    /// <summary>Takes all ranges out: whoever waits goes on and finds zeros, and nobody will wait. Cannot be taken back.</summary>
+    /// <summary>Takes all ranges out: waiters go on and find zeros, and nobody will wait. Cannot be taken back.</summary>
     public void Disarm()
     {
         lock (_gate)

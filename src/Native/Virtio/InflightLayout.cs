@@ -17,7 +17,7 @@ internal struct SplitQueueRegion
     /// <summary>How many states follow.</summary>
     internal ushort DescriptorCount;
 
-    /// <summary>The head of the chain that was returned last; <see cref="SplitDescriptorState.Next"/> leads on to older ones.</summary>
+    /// <summary>The head of the chain returned last; <see cref="SplitDescriptorState.Next"/> leads on to older ones.</summary>
     internal ushort LastBatchHead;
 
     /// <summary>The used index that the marks are right for.</summary>
@@ -59,7 +59,7 @@ internal struct PackedQueueRegion
     [FieldOffset(10)]
     internal ushort DescriptorCount;
 
-    /// <summary>The first free state; <see cref="PackedDescriptorState.Next"/> leads on, to a number past the last at the end.</summary>
+    /// <summary>The first free state; <see cref="PackedDescriptorState.Next"/> leads on, at the end past the last one.</summary>
     [FieldOffset(12)]
     internal ushort FreeHead;
 

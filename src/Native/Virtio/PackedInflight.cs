@@ -8,13 +8,13 @@ namespace Ringmaster.Native.Virtio;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Chains are returned in the order in which they were taken, so until a batch is returned the ring itself tells what is in flight:
-/// all from the used position on. But returning a batch overwrites descriptors before the driver sees the first of them, so right
-/// before that the chains are copied:
+/// Chains are returned in the order in which they were taken, so until a batch is returned the ring itself tells what is in
+/// flight: all from the used position on. But returning a batch overwrites descriptors before the driver sees the first of them,
+/// so right before that the chains are copied:
 /// </para>
 /// <list type="number">
-/// <item><see cref="Announce"/>: each chain gets free states, with a counter, a mark and copies of its descriptors. Then the states
-/// are put back on the free list and the used position moves on, but only in the fields of the batch under way.</item>
+/// <item><see cref="Announce"/>: each chain gets free states, with a counter, a mark and copies of its descriptors. Then the
+/// states are put back on the free list and the used position moves on, but only in the fields of the batch under way.</item>
 /// <item>The ring writes the used descriptors, the first one last.</item>
 /// <item><see cref="Settle"/>: the marks go; then the "old" fields follow.</item>
 /// </list>

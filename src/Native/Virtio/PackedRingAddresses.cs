@@ -27,7 +27,8 @@ internal unsafe struct PackedRingAddresses
         }
 
         ulong length = PackedDescriptor.Size * (ulong)plan.Size;
-        if (!RingPart.TryTranslate(view, plan.DescriptorAddress, length, PackedDescriptor.Size, IotlbAccess.ReadWrite, out byte* descriptors))
+        if (!RingPart.TryTranslate(
+            view, plan.DescriptorAddress, length, PackedDescriptor.Size, IotlbAccess.ReadWrite, out byte* descriptors))
         {
             return RingPart.Unusable("descriptor ring", plan.DescriptorAddress);
         }

@@ -4,8 +4,8 @@ using Ringmaster.Native.Worker;
 namespace Ringmaster.Native.Virtio;
 
 /// <content>
-/// The in-flight region. Chains that a back-end before this one had in flight stand for the first ones from the used position on: they
-/// are read from a ring of our own in the place of the guest's, until they have been returned.
+/// The in-flight region. Chains that a back-end before this one had in flight stand for the first ones from the used position on:
+/// they are read from a ring of our own in the place of the guest's, until they have been returned.
 /// </content>
 internal unsafe partial struct PackedVirtqueue
 {
@@ -93,8 +93,8 @@ internal unsafe partial struct PackedVirtqueue
     }
 
     /// <summary>
-    /// A batch that was cut off before its first used descriptor left used ones behind that. The driver would take them for ours once
-    /// it comes there, and see their chains a second time when they are returned: what stood there is put back.
+    /// A batch that was cut off before its first used descriptor left used ones behind that. The driver would take them for ours
+    /// once it comes there, and see their chains a second time when they are returned: what stood there is put back.
     /// </summary>
     private readonly void TakeBackUsed(int end)
     {
@@ -117,8 +117,8 @@ internal unsafe partial struct PackedVirtqueue
     }
 
     /// <summary>
-    /// Copies what the driver has made available meanwhile behind the pending chains. Slot by slot in the driver's order, each word
-    /// that can make a chain available before the rest of that chain.
+    /// Copies what the driver has made available meanwhile behind the pending chains. Slot by slot in the driver's order, each
+    /// word that can make a chain available before the rest of that chain.
     /// </summary>
     private readonly void CopyFromRing(int position)
     {

@@ -47,7 +47,8 @@ internal static unsafe class RingPart
 
             ulong offset = at - entry.Iova;
             ulong piece = Math.Min(length - done, entry.Size - offset);
-            if (!memory.TryTranslateUser(entry.UserAddress + offset, piece, out byte* found) || (done > 0 && found != host + done))
+            if (!memory.TryTranslateUser(entry.UserAddress + offset, piece, out byte* found)
+                || (done > 0 && found != host + done))
             {
                 return false;
             }

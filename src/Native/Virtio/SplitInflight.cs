@@ -17,12 +17,12 @@ namespace Ringmaster.Native.Virtio;
 /// <item><see cref="Settle"/>: the marks go; then the region's used index follows.</item>
 /// </list>
 /// <para>
-/// Whoever finds the region between any two of these stores finds either that the batch was not returned, and its chains are taken
-/// again, in order; or that it was, and no mark of it counts. Another back-end may have left chains that it took out of order: they
-/// are <see cref="Pending"/>, marked already, and returned before all others.
+/// Whoever finds the region between any two of these stores finds either that the batch was not returned, and its chains are
+/// taken again, in order; or that it was, and no mark of it counts. Another back-end may have left chains that it took out of
+/// order: they are <see cref="Pending"/>, marked already, and returned before all others.
 /// </para>
-/// Everything in the region is hostile: it is read once, when the ring is taken up, and then only written. A process that is killed
-/// has made its stores in program order; the barriers here keep the compiler from changing that. The worker's thread only.
+/// Everything in the region is hostile: it is read once, when the ring is taken up, and then only written. A process that is
+/// killed has made its stores in program order; the barriers here keep the compiler from changing that. The worker's thread only.
 /// </remarks>
 internal sealed unsafe class SplitInflight
 {

@@ -26,7 +26,8 @@ internal unsafe struct SplitRingAddresses
         }
 
         ulong tableLength = SplitDescriptor.Size * size;
-        if (!RingPart.TryTranslate(view, plan.DescriptorAddress, tableLength, SplitDescriptor.Size, IotlbAccess.ReadOnly, out byte* descriptors))
+        if (!RingPart.TryTranslate(
+            view, plan.DescriptorAddress, tableLength, SplitDescriptor.Size, IotlbAccess.ReadOnly, out byte* descriptors))
         {
             return RingPart.Unusable("descriptor table", plan.DescriptorAddress);
         }

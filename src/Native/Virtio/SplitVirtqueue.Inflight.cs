@@ -4,8 +4,8 @@ using Ringmaster.Native.Worker;
 namespace Ringmaster.Native.Virtio;
 
 /// <content>
-/// The in-flight region. Chains that a back-end before this one had in flight stand for the first ones from the used index on: their
-/// heads are in a table of our own in the place of the available ring's, until they have been returned.
+/// The in-flight region. Chains that a back-end before this one had in flight stand for the first ones from the used index on:
+/// their heads are in a table of our own in the place of the available ring's, until they have been returned.
 /// </content>
 internal unsafe partial struct SplitVirtqueue
 {
