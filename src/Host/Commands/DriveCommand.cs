@@ -57,6 +57,7 @@ internal sealed class DriveCommand
         HelpName = "S",
     };
 
+    private readonly Option<int> _flows = Number("--flows", 16, 1, 1024, "tx: flows that the frames belong to, in turn.");
     private readonly Option<bool> _gso = new("--gso") { Description = "tx, --inject: the frames are unsegmented TCP, not UDP." };
     private readonly Option<string?> _inject = new("--inject")
     {
@@ -85,7 +86,8 @@ internal sealed class DriveCommand
         var command = new Command("drive", "Play the guest against any vhost-user-net back-end; show rate, loss and round trips.")
         {
             drive._socket, drive._pairs, drive._queueSize, drive._frameSize, drive._seconds, drive._mode, drive._window,
-            drive._to, drive._from, drive._warmUp, drive._gso, drive._inject, drive._packed, drive._inOrder, drive._poll, drive._json,
+            drive._to, drive._from, drive._warmUp, drive._flows, drive._gso, drive._inject, drive._packed, drive._inOrder, drive._poll,
+            drive._json,
         };
         command.Validators.Add(drive.Validate);
         command.SetAction(drive.Run);
@@ -160,6 +162,7 @@ internal sealed class DriveCommand
         Duration = TimeSpan.FromSeconds(parsed.GetValue(_seconds)),
         WarmUp = TimeSpan.FromSeconds(parsed.GetValue(_warmUp)),
         Window = parsed.GetValue(_window),
+        Flows = parsed.GetValue(_flows),
         Gso = parsed.GetValue(_gso),
         Inject = parsed.GetValue(_inject),
         Polling = parsed.GetValue(_poll),

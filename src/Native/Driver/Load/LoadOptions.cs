@@ -36,6 +36,9 @@ public sealed record LoadOptions
     /// <summary>How long the same is done before, and not measured: code gets compiled, caches fill.</summary>
     public TimeSpan WarmUp { get; init; }
 
+    /// <summary>Tx: how many flows the frames belong to, in turn.</summary>
+    public int Flows { get; init; } = 16;
+
     /// <summary>Tx, and what is injected: true = the frames are unsegmented TCP (GSO), false = UDP.</summary>
     public bool Gso { get; init; }
 

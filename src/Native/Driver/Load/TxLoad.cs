@@ -6,8 +6,6 @@ namespace Ringmaster.Native.Driver.Load;
 /// <summary>Sends prepared buffers round and round.</summary>
 internal sealed class TxLoad(NetQueuePair pair, LoadOptions options, Station guest, Station peer) : PairLoad(pair, options)
 {
-    private const int Flows = 16;
-
     internal override void Run(CancellationToken ended)
     {
         VirtioNetHeader header = Prepare();
@@ -54,7 +52,7 @@ internal sealed class TxLoad(NetQueuePair pair, LoadOptions options, Station gue
         while (Pair.TryRentSlot(out int slot))
         {
             // Ports differ from buffer to buffer, as flows do.
-            header = LoadFrame.Write(Pair.SlotBytes(slot), Options, guest, peer, slot % Flows);
+            header = LoadFrame.Write(Pair.SlotBytes(slot), Options, guest, peer, slot % Options.Flows);
             slots.Add(slot);
         }
 
