@@ -91,6 +91,7 @@ internal sealed class NetworkCard : IDeviceKind
         cpu,
         _settings.Worker.Io,
         _settings.Worker.BusyPoll,
+        _settings.Worker.Merge,
         Tap.Queues[pair],
         counters);
 

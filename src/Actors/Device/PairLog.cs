@@ -21,6 +21,10 @@ internal sealed class PairLog(ILoggingAdapter log, string device)
         }
     }
 
+    internal void MergingRefused(WorkerPair pair, MergingRefused refused) => log.Warning(
+        "device {Device} pair {Pair}: this kernel takes no merged frames of {Kind}; they go on as they are",
+        device, pair.Index, refused.Kind);
+
     internal void WorkerFailed(WorkerPair pair, string reason, int allowed) => log.Warning(
         "device {Device} pair {Pair}: worker failed: {Reason}; restart {Restart} of {Allowed} in {Delay} ms",
         device, pair.Index, reason, pair.Budget.Spent, allowed, pair.StartDelay.TotalMilliseconds);

@@ -47,6 +47,9 @@ internal sealed partial class PairSet
             case WorkerStarted started:
                 _log.WorkerRuns(pair, started);
                 break;
+            case MergingRefused refused:
+                _log.MergingRefused(pair, refused);
+                break;
             case RingStopped stopped:
                 OnRingStopped(pair, stopped);
                 break;

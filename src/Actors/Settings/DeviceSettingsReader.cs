@@ -77,6 +77,7 @@ internal static class DeviceSettingsReader
             Cpus = reader.List("cpus", ValueForms.Integer(0, 8191), empty: "auto"),
             Io = reader.Value("io", ValueForms.OneOf<IoEngine>()),
             BusyPoll = reader.Value("busy-poll", ValueForms.Duration(TimeSpan.Zero, LongestBusyPoll, bareUnit: "us")),
+            Merge = reader.Value("merge", ValueForms.Switch),
         };
         reader.RefuseUnknown();
         return worker;

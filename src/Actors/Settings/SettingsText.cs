@@ -70,6 +70,7 @@ public static class SettingsText
         writer.Value("cpus", worker.Cpus.IsEmpty ? "auto" : List(worker.Cpus, Number));
         writer.Value("io", ValueForms.Text(worker.Io));
         writer.Value("busy-poll", ValueForms.Text(worker.BusyPoll));
+        writer.Value("merge", Switch(worker.Merge));
     }
 
     private static void Restart(Writer writer, RestartSettings restart)

@@ -15,6 +15,9 @@ public sealed record WorkerSettings
     /// <summary>How long a worker polls before it sleeps; zero = not at all.</summary>
     public required TimeSpan BusyPoll { get; init; }
 
+    /// <summary>True: frames of one flow are merged on their way to the TAP.</summary>
+    public required bool Merge { get; init; }
+
     /// <summary>The CPU that is configured for one pair, or null for <c>auto</c>.</summary>
     public int? CpuOf(int pair) => Cpus.IsEmpty ? null : Cpus[pair % Cpus.Length];
 }

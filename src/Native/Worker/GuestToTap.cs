@@ -12,6 +12,7 @@ namespace Ringmaster.Native.Worker;
 /// <item>A chain is header and frame in any layout; the TAP takes the same header, so the buffers go to it as they are.</item>
 /// <item>Would block: that chain and all after it go back on the ring, and the pump waits for the TAP to become writable.</item>
 /// <item>Refused by the TAP (bad header, interface down, too short): dropped and counted; the chain is returned.</item>
+/// <item>Where frames are merged, see <see cref="SegmentMerger"/>; all else is the same.</item>
 /// <item>A ring that is disabled is drained: every chain is returned, nothing is sent.</item>
 /// </list>
 /// </summary>
@@ -22,16 +23,32 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
     private const uint LongestPrefetched = 2048;
 
     private readonly TapReadiness _tap;
-    private readonly VectorSpace _space = new(MaxBatch * 20);
+    private readonly SegmentMerger? _merger;
+    private readonly VectorSpace _space = new(BatchVectors);
     private readonly Chain[] _chains = GC.AllocateArray<Chain>(MaxBatch, pinned: true);
     private readonly FrameIo* _frames = (FrameIo*)NativeMemory.AllocZeroed(MaxBatch, (nuint)sizeof(FrameIo));
     private TRing _ring;
 
-    internal GuestToTap(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
+    /// <param name="ring">The ring.</param>
+    /// <param name="plan">The ring's plan.</param>
+    /// <param name="view">The guest's memory.</param>
+    /// <param name="io">Writes to the TAP.</param>
+    /// <param name="tap">Whether it takes frames.</param>
+    /// <param name="counters">Where to count.</param>
+    /// <param name="merger">Merges frames before they are written; null = each goes as it is.</param>
+    internal GuestToTap(
+        TRing ring,
+        RingPlan plan,
+        GuestView view,
+        TapIo io,
+        TapReadiness tap,
+        WorkerCounters counters,
+        SegmentMerger? merger)
         : base(plan, view, io, counters)
     {
         _ring = ring;
         _tap = tap;
+        _merger = merger;
     }
 
     internal override uint Base => _ring.Base;
@@ -53,7 +70,14 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         if (Enabled)
         {
             _ring.Prefetch(MaxBatch, LongestPrefetched);
-            Io.Write(_frames, frames);
+            if (_merger is null)
+            {
+                Io.Write(_frames, frames);
+            }
+            else
+            {
+                _merger.Write(Io, _frames, frames, HeaderSize);
+            }
         }
 
         Settle(chains);

@@ -4,7 +4,7 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.Native.Worker;
 
 /// <summary>Chooses the packet path for a ring: by direction and ring format. The one place that knows the formats.</summary>
-internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters counters)
+internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters counters, SegmentMerger? merger = null)
 {
     /// <summary>Attaches to a ring and wraps it in its pump.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
@@ -21,7 +21,7 @@ internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters cou
         if (problem is null)
         {
             pump = side == RingSide.Tx
-                ? new GuestToTap<TRing>(ring, plan, view, io, tap, counters)
+                ? new GuestToTap<TRing>(ring, plan, view, io, tap, counters, merger)
                 : new TapToGuest<TRing>(ring, plan, view, io, tap, counters);
         }
 

@@ -13,6 +13,9 @@ internal abstract class RingPump : IDisposable
     /// <summary>The greatest number of frames in one batch.</summary>
     internal const int MaxBatch = 64;
 
+    /// <summary>Vectors that a batch usually needs.</summary>
+    internal const int BatchVectors = MaxBatch * 20;
+
     /// <summary>A whole frame: 64 KiB less one, an Ethernet header, a VLAN tag; without the virtio header.</summary>
     internal const int MaxFrame = 65535 + 14 + 4;
 

@@ -58,6 +58,12 @@ public enum WorkerCounter
 
     /// <summary>Batches of frames moved.</summary>
     Batches,
+
+    /// <summary>Frames among <see cref="TxFrames"/> that went to the TAP merged with others.</summary>
+    TxMerged,
+
+    /// <summary>Merged frames that the TAP refused.</summary>
+    TxMergesRefused,
 }
 
 /// <summary>

@@ -35,6 +35,7 @@ internal sealed partial class WorkerLoop
     private readonly PollWindow _poll;
     private FdLease? _tapLease;
     private TapIo? _io;
+    private SegmentMerger? _merger;
     private PumpFactory? _factory;
     private GuestView _view = new(GuestMemory.Empty, Log: null, Iotlb: Iotlb.Empty);
     private bool _exit;
@@ -91,6 +92,7 @@ internal sealed partial class WorkerLoop
     {
         (uint?, uint?) bases = (_rx.Stop(), _tx.Stop());
         _watched.Clear();
+        _merger?.Dispose();
         _io?.Dispose();
         _tapLease?.Dispose();
         _epoll.Dispose();
@@ -106,7 +108,8 @@ internal sealed partial class WorkerLoop
     {
         _tapLease = _plan.Tap.Fd.Lease();
         _io = TapIoFactory.Create(_plan, out string? fallback);
-        _factory = new PumpFactory(_io, _tap, _plan.Counters);
+        _merger = _plan.Merge ? new SegmentMerger(_plan.Counters, ReportRefusal) : null;
+        _factory = new PumpFactory(_io, _tap, _plan.Counters, _merger);
         _epoll.Add(_mailbox.Fd.Number, EpollEvents.In, (ulong)WorkerToken.Command).OrThrow("epoll_ctl(mailbox)");
         _epoll.Add(_tapLease.Number, EpollEvents.In | EpollEvents.Out | EpollEvents.EdgeTriggered, (ulong)WorkerToken.Tap)
             .OrThrow("epoll_ctl(TAP queue)");
@@ -219,6 +222,8 @@ internal sealed partial class WorkerLoop
             _report(new TranslationMissing(_plan.Generation, slot.Side, missing));
         }
     }
+
+    private void ReportRefusal(string kind) => _report(new MergingRefused(_plan.Generation, kind));
 
     /// <summary>Stops a ring that can go no further, tells the front-end by its error fd and the actor by a report.</summary>
     private void GiveUp(RingSlot slot, string reason)

@@ -12,6 +12,11 @@ public abstract record WorkerReport(long Generation);
 /// <param name="Fallback">Why io_uring was not to be had although allowed, or null.</param>
 public sealed record WorkerStarted(long Generation, string Engine, string? Fallback) : WorkerReport(Generation);
 
+/// <summary>The kernel does not take a kind of merged frame; the worker merges no more of it. Once for each kind.</summary>
+/// <param name="Generation">Of the worker.</param>
+/// <param name="Kind">In words, for the operator's log.</param>
+public sealed record MergingRefused(long Generation, string Kind) : WorkerReport(Generation);
+
 /// <summary>A command was carried out.</summary>
 /// <param name="Generation">Of the worker.</param>
 /// <param name="CommandId">The command's <see cref="WorkerCommand.Id"/>.</param>

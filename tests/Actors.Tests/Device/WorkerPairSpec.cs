@@ -121,7 +121,8 @@ public sealed class WorkerPairSpec : IDisposable
     private void Begin()
     {
         long generation = _pair.BeginGeneration();
-        var plan = new WorkerPlan("net0/pair-0", generation, null, IoEngine.Syscall, TimeSpan.Zero, null!, _pair.Counters.Live);
+        var plan = new WorkerPlan(
+            "net0/pair-0", generation, null, IoEngine.Syscall, TimeSpan.Zero, Merge: false, null!, _pair.Counters.Live);
         _pair.Started(new FakeWorker(plan, _ => { }, holds: true));
     }
 

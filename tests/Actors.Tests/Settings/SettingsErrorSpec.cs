@@ -48,6 +48,7 @@ public sealed class SettingsErrorSpec
     [InlineData("worker.busy-poll", "2s", "a time from 0us to 1s")]
     [InlineData("worker.busy-poll", "50 furlongs", "a time from 0us to 1s")]
     [InlineData("worker.busy-poll", "\"-1us\"", "a time from 0us to 1s")]
+    [InlineData("worker.merge", "auto", "on or off")]
     [InlineData("features.csum", "masked", "on or off")]
     [InlineData("protocol-features.mq", "1", "on or off")]
     [InlineData("mode", "listen", "one of server, client")]

@@ -42,7 +42,7 @@ internal static class TestDevices
         QueueSize = 256,
         QueueNum = QueueNumUnit.Vrings,
         Tap = new TapSettings { Name = name, Persist = false },
-        Worker = new WorkerSettings { Io = IoEngine.Syscall, BusyPoll = TimeSpan.Zero },
+        Worker = new WorkerSettings { Io = IoEngine.Syscall, BusyPoll = TimeSpan.Zero, Merge = false },
         Features = Features,
         ProtocolFeatures = ProtocolFeatures,
         Restart = Restart,

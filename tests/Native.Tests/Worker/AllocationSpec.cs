@@ -4,6 +4,7 @@ using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.Tests.Worker.Support;
+using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Tests.Worker;
@@ -42,10 +43,28 @@ public sealed class AllocationSpec : IDisposable
         using TapInterface tap = Open();
         using var bench = new WorkerBench(engine, WorkerBench.Modern, tap: tap.Queues[0]);
         bench.StartBoth();
+        byte[] frame = new byte[60];
+        frame.AsSpan(0, 6).Fill(0xff);
+        (frame[6], frame[12], frame[13]) = (2, 0x88, 0xb5);
 
-        ExpectNoAllocation(bench, frames => Send(bench, frames));
+        ExpectNoAllocation(bench, frames => Send(bench, frame, frames));
 
         Assert.Equal(FirstFrames + Frames, bench.Counters[WorkerCounter.TxFrames]);
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Engines))]
+    public void Frames_that_are_merged_allocate_nothing(IoEngine engine)
+    {
+        Requirement.NetworkNamespaces();
+        using TapInterface tap = Open();
+        using var bench = new WorkerBench(engine, WorkerBench.Modern, tap: tap.Queues[0], merge: true);
+        bench.StartBoth();
+        byte[] frame = new GuestFrame { Checksum = ChecksumState.Whole }.Build()[VirtioNetHeader.Size..];
+
+        ExpectNoAllocation(bench, frames => Send(bench, frame, frames));
+
+        Assert.InRange(bench.Counters[WorkerCounter.TxMerged], Frames / 2, FirstFrames + Frames);
     }
 
     [SkippableTheory]
@@ -87,12 +106,9 @@ public sealed class AllocationSpec : IDisposable
         return _allocated;
     }
 
-    /// <summary>Sends frames of a type that the host does not know, and takes all of them back.</summary>
-    private static void Send(WorkerBench bench, int frames)
+    /// <summary>Sends a frame that the host does not want, over and over, and takes all buffers back.</summary>
+    private static void Send(WorkerBench bench, byte[] frame, int frames)
     {
-        byte[] frame = new byte[60];
-        frame.AsSpan(0, 6).Fill(0xff);
-        (frame[6], frame[12], frame[13]) = (2, 0x88, 0xb5);
         for (int sent = 0; sent < frames;)
         {
             if (bench.Guest.TrySend(frame))

@@ -21,11 +21,18 @@ internal sealed class WorkerBench : IDisposable
     private readonly VirtioFeatures _features;
     private readonly IoEngine _engine;
     private readonly TapQueue _queue;
+    private readonly bool _merge;
     private long _generation;
     private GuestMemory _memory;
 
-    internal WorkerBench(IoEngine engine, VirtioFeatures features, VirtioNetOptions? options = null, TapQueue? tap = null)
+    internal WorkerBench(
+        IoEngine engine,
+        VirtioFeatures features,
+        VirtioNetOptions? options = null,
+        TapQueue? tap = null,
+        bool merge = false)
     {
+        _merge = merge;
         _engine = engine;
         _features = features;
         options ??= new VirtioNetOptions { QueueSize = 256 };
@@ -154,7 +161,7 @@ internal sealed class WorkerBench : IDisposable
 
     private QueuePairWorker StartWorker()
     {
-        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, TimeSpan.Zero, _queue, Counters);
+        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, TimeSpan.Zero, _merge, _queue, Counters);
         Worker = QueuePairWorker.Start(plan, _reports.Add);
         Do(new ReplaceMemory(_memory));
         return Worker;
