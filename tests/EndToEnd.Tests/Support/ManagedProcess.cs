@@ -179,12 +179,25 @@ internal sealed class ManagedProcess : IAsyncDisposable
         }
 
         await ExitAsync(EndTimeout);
+        RemoveDiagnostics();
     }
 
     public async ValueTask DisposeAsync()
     {
         await KillAsync();
         _process.Dispose();
+    }
+
+    /// <summary>The pipes and the socket that the .NET runtime leaves behind where its process was killed.</summary>
+    private void RemoveDiagnostics()
+    {
+        foreach (string kind in new[] { "clr-debug-pipe", "dotnet-diagnostic" })
+        {
+            foreach (string left in Directory.EnumerateFiles(Path.GetTempPath(), $"{kind}-{Id}-*"))
+            {
+                File.Delete(left);
+            }
+        }
     }
 
     private void Received(string? line)
