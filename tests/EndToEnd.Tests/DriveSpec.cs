@@ -140,7 +140,7 @@ public sealed class DriveSpec
 
     private static async Task<JsonDocument> DriveAsync(string socket, IEnumerable<string> arguments) => JsonDocument.Parse(
         await ManagedProcess.RunAsync(
-            Timeout, RingmasterProcess.Executable, ["drive", "--socket", socket, "--seconds", "3", "--json", .. arguments]));
+            Timeout, RingmasterProcess.Executable, ["drive", "--socket", socket, "--seconds", "1", "--json", .. arguments]));
 
     /// <summary>testpmd with nothing but a net_vhost port, which forwards what comes to where it came from.</summary>
     private sealed class TestpmdMirror : IAsyncDisposable
@@ -153,8 +153,8 @@ public sealed class DriveSpec
             "testpmd", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@1", "--main-lcore=0", "--no-huge", "-m", "256",
             "--no-pci", "--no-telemetry", $"--file-prefix=rmdrive{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
             "--vdev", $"net_vhost0,iface={Socket},queues={pairs}",
-            "--", "-i", "--no-lsc-interrupt", $"--rxq={pairs}", $"--txq={pairs}", "--nb-cores=1", "--total-num-mbufs=16384",
-            $"--forward-mode={forward}");
+            "--", "-i", "--no-lsc-interrupt", DpdkBackend.WaitForNoLink, $"--rxq={pairs}", $"--txq={pairs}", "--nb-cores=1",
+            "--total-num-mbufs=16384", $"--forward-mode={forward}");
 
         internal string Socket => _folder["vhost"];
 

@@ -10,7 +10,7 @@ namespace Ringmaster.EndToEnd.Tests;
 /// The back-end is killed in the middle of traffic both ways and started again; the front-end, which has kept its memory, its
 /// rings and the in-flight buffer, connects to the next one. The driver accounts for every chain.
 /// </summary>
-public sealed class KillSpec : BackendFixture
+public sealed class KillSpec(KillSpec.Killed served) : IClassFixture<KillSpec.Killed>
 {
     private const VirtioFeatures Packed = VirtioFeatures.RingPacked;
     private const VirtioFeatures InOrder = VirtioFeatures.InOrder;
@@ -36,19 +36,18 @@ public sealed class KillSpec : BackendFixture
     [InlineData(Packed | InOrder, 100, true)]
     public async Task No_chain_is_lost_and_none_comes_back_twice(VirtioFeatures format, int size, bool inflight)
     {
-        Backends.SkipForDpdk("the restart is RingmasterProcess's");
-        await StartAsync(new BackendOptions());
+        RingmasterProcess backend = await served.BackendAsync();
         VirtioNetOptions options = Options(format, size, inflight);
-        using VirtioNetDriver driver = Connect(options);
+        using VirtioNetDriver driver = served.Connect(options);
         Assert.Equal(inflight, driver.Client.ProtocolFeatures.HasFlag(Inflight));
         Assert.Equal(format, driver.Features & (Packed | InOrder));
 
         var random = new Random(size);
         for (int kill = 0; kill < Kills; kill++)
         {
-            await RunUntilKilledAsync(driver, Volatile.Read(ref _moved) + random.Next(2000, 20_000));
-            await ((RingmasterProcess)Backend).RestartAsync();
-            driver.Reconnect(ConnectClient(), fromPublished: true);
+            await RunUntilKilledAsync(driver, backend, _moved + random.Next(2000, 20_000));
+            await backend.RestartAsync();
+            driver.Reconnect(served.ConnectClient(), fromPublished: true);
         }
 
         EveryChainComesBack(driver.Pairs[0], size);
@@ -70,24 +69,26 @@ public sealed class KillSpec : BackendFixture
             : options;
     }
 
-    /// <summary>Frames both ways; the process is killed by another thread once so many have been moved.</summary>
-    private async Task RunUntilKilledAsync(VirtioNetDriver driver, long moved)
+    /// <summary>Frames both ways; once so many have been moved, the process is killed, and they go on until it has ended.</summary>
+    private async Task RunUntilKilledAsync(VirtioNetDriver driver, RingmasterProcess backend, long moved)
     {
-        using PacketSocket host = OpenHost();
-        Task killed = Task.Run(() =>
-        {
-            Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _moved) >= moved, Timeout), "too few frames were moved");
-            return Backend.Process.KillAsync();
-        });
+        using PacketSocket host = served.OpenHost();
+        DateTime deadline = DateTime.UtcNow + Timeout;
+        Task? killed = null;
         _lastAtHost = -1;
         try
         {
-            while (!killed.IsCompleted)
+            while (killed is null || !killed.IsCompleted)
             {
                 Move(driver.Pairs[0], host);
+                Assert.True(DateTime.UtcNow < deadline, $"{_moved} frames were moved, too few");
+                if (_moved >= moved)
+                {
+                    killed ??= backend.Process.KillAsync();
+                }
             }
         }
-        catch (SocketException) when (killed.Wait(Timeout))
+        catch (SocketException) when (killed?.Wait(Timeout) == true)
         {
             // The interface has gone with the process.
         }
@@ -123,7 +124,7 @@ public sealed class KillSpec : BackendFixture
                 Assert.True(number > _lastAtGuest, $"frame {number} came after frame {_lastAtGuest}");
                 Assert.True(frame.SequenceEqual(TestFrame.Build(number, TestFrame.MinimumSize)));
                 _lastAtGuest = number;
-                Interlocked.Increment(ref _moved);
+                _moved++;
             }
         }
 
@@ -138,14 +139,14 @@ public sealed class KillSpec : BackendFixture
             Assert.True(number > _lastAtHost, $"frame {number} came after frame {_lastAtHost}");
             Assert.Equal(TestFrame.Build(number, TestFrame.MinimumSize), frame);
             _lastAtHost = number;
-            Interlocked.Increment(ref _moved);
+            _moved++;
         }
     }
 
     /// <summary>More frames than there are chains, with every transmit chain back after each window.</summary>
     private void EveryChainComesBack(NetQueuePair pair, int size)
     {
-        using PacketSocket host = OpenHost();
+        using PacketSocket host = served.OpenHost();
         _lastAtHost = -1;
         int first = _sent;
         while (_sent < first + (3 * size) + Burst)
@@ -160,6 +161,25 @@ public sealed class KillSpec : BackendFixture
                     DateTime.UtcNow < deadline,
                     $"{pair.Tx.Outstanding} transmit chains are out; frame {_lastAtGuest} of {_sent - 1} came last to the guest");
             }
+        }
+    }
+
+    public sealed class Killed : BackendFixture
+    {
+        private Task? _start;
+
+        /// <summary>The process that the test before has started last: a start takes longer than all the rest.</summary>
+        internal async Task<RingmasterProcess> BackendAsync()
+        {
+            Backends.SkipForDpdk("the restart is RingmasterProcess's");
+            await (_start ??= StartAsync(new BackendOptions()));
+            RingmasterProcess backend = (RingmasterProcess)Backend;
+            if (backend.Process.HasExited)
+            {
+                await backend.RestartAsync();
+            }
+
+            return backend;
         }
     }
 }

@@ -40,7 +40,7 @@ public sealed class ScalingSpec(ITestOutputHelper output)
         using Process many = await ServeAsync(host, Many);
         AssertStartedWithin(MaxStart + (Many * MaxStartPerDevice), many);
         using Guests all = new(host, Many);
-        double idle = await QuietestAsync(many, seconds: 3);
+        double idle = await QuietestAsync(many, seconds: 3, MaxIdle);
         double perPair = (ResidentMiB(many) - alone) / ((Many - 1) * Pairs);
 
         output.WriteLine($"one: {alone:F1} MiB; each further pair: {perPair:F3} MiB; {Many} idle: {idle:P3} of a core");
@@ -97,13 +97,14 @@ public sealed class ScalingSpec(ITestOutputHelper output)
     }
 
     /// <summary>
-    /// The share of a core that the process uses in its quietest second: what never sleeps is busy in all of them.
+    /// The share of a core that the process uses in its quietest second: what never sleeps is busy in all of them. One second
+    /// that is quiet enough will do.
     /// </summary>
-    private static async Task<double> QuietestAsync(Process process, int seconds)
+    private static async Task<double> QuietestAsync(Process process, int seconds, double enough)
     {
         using PeriodicTimer timer = new(Second);
         double quietest = double.MaxValue;
-        for (int second = 0; second < seconds; second++)
+        for (int second = 0; second < seconds && quietest > enough; second++)
         {
             TimeSpan before = CpuOf(process);
             long start = Stopwatch.GetTimestamp();

@@ -5,6 +5,9 @@ namespace Ringmaster.EndToEnd.Tests.Support;
 /// <summary>DPDK's own back-end: testpmd that forwards between net_vhost and net_tap.</summary>
 internal sealed class DpdkBackend : IBackend
 {
+    /// <summary>It would wait nine seconds for a link, which is there only when a front-end has come.</summary>
+    internal const string WaitForNoLink = "--disable-link-check";
+
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
     private static int _started;
 
@@ -34,7 +37,8 @@ internal sealed class DpdkBackend : IBackend
             "DPDK back-end", "stdbuf", "-oL", "dpdk-testpmd", "--lcores=0@0,1@0", "--main-lcore=0", "--no-huge", "-m", "256",
             "--no-pci", "--no-telemetry", $"--file-prefix=rmbe{Environment.ProcessId}-{Interlocked.Increment(ref _started)}",
             "--vdev", $"net_vhost0,iface={folder["vhost"]},queues={queues}", "--vdev", "net_tap0,iface=dtap0",
-            "--", "-i", "--no-lsc-interrupt", $"--rxq={queues}", $"--txq={queues}", "--nb-cores=1", "--total-num-mbufs=16384");
+            "--", "-i", "--no-lsc-interrupt", WaitForNoLink, $"--rxq={queues}", $"--txq={queues}", "--nb-cores=1",
+            "--total-num-mbufs=16384");
         DpdkBackend backend = new(network, folder, process);
         try
         {
