@@ -29,6 +29,7 @@ internal sealed partial class WorkerLoop
     private readonly Epoll _epoll = new();
     private readonly epoll_event[] _events = new epoll_event[MaxEvents];
     private readonly TapReadiness _tap = new();
+    private readonly TapWatch _tapWatch;
     private readonly RingSlot _rx;
     private readonly RingSlot _tx;
     private readonly WatchedFds _watched;
@@ -48,6 +49,7 @@ internal sealed partial class WorkerLoop
         _rx = new RingSlot(RingSide.Rx, WorkerToken.RxKick, _epoll);
         _tx = new RingSlot(RingSide.Tx, WorkerToken.TxKick, _epoll);
         _watched = new WatchedFds(_epoll);
+        _tapWatch = new TapWatch(_epoll, _tap);
         _poll = new PollWindow(TicksOf(plan.BusyPoll), Math.Min(TicksOf(FirstPollWindow), TicksOf(plan.BusyPoll)));
         _view.Memory.Retain();
     }
@@ -111,8 +113,7 @@ internal sealed partial class WorkerLoop
         _merger = _plan.Merge ? new SegmentMerger(_plan.Counters, ReportRefusal) : null;
         _factory = new PumpFactory(_io, _tap, _plan.Counters, _merger);
         _epoll.Add(_mailbox.Fd.Number, EpollEvents.In, (ulong)WorkerToken.Command).OrThrow("epoll_ctl(mailbox)");
-        _epoll.Add(_tapLease.Number, EpollEvents.In | EpollEvents.Out | EpollEvents.EdgeTriggered, (ulong)WorkerToken.Tap)
-            .OrThrow("epoll_ctl(TAP queue)");
+        _tapWatch.Start(_tapLease);
         _report(new WorkerStarted(_plan.Generation, _io.Name, fallback));
     }
 
@@ -176,6 +177,7 @@ internal sealed partial class WorkerLoop
 
     private void Dispatch(int timeoutMilliseconds)
     {
+        _tapWatch.Prepare(sleeps: timeoutMilliseconds != 0);
         int count = _epoll.Wait(_events, timeoutMilliseconds);
         for (int i = 0; i < count; i++)
         {
@@ -191,8 +193,7 @@ internal sealed partial class WorkerLoop
                 // The loop sees the mailbox itself.
                 break;
             case WorkerToken.Tap:
-                _tap.Readable |= (events & (EpollEvents.In | EpollEvents.Error | EpollEvents.HangUp)) != 0;
-                _tap.Writable |= (events & (EpollEvents.Out | EpollEvents.Error | EpollEvents.HangUp)) != 0;
+                _tapWatch.OnEdge(events);
                 break;
             case WorkerToken.RxKick:
                 OnKick(_rx, events);
