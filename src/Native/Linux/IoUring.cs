@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Tmds.Linux;
 using static Tmds.Linux.LibC;
@@ -29,6 +30,10 @@ internal sealed unsafe partial class IoUring : IDisposable
     private const long EntriesMapping = 0x10000000;
     private const int EntrySize = 64;
     private const int CompletionSize = 16;
+    private const byte FixedFile = 1;
+
+    // RWF_NOWAIT: without it the kernel waits for readiness even on a file that is O_NONBLOCK.
+    private const uint DoNotWait = 8;
 
     private readonly OwnedFd _fd;
     private readonly FdLease _lease;
@@ -76,6 +81,7 @@ internal sealed unsafe partial class IoUring : IDisposable
             _completions = _rings + parameters.Completion.Entries;
             _prepared = *_submissionTail;
             MapEntriesToThemselves((uint*)(_rings + parameters.Submission.Array), parameters.SubmissionEntries);
+            FillEntries(parameters.SubmissionEntries);
             Register(file);
         }
         catch
@@ -94,24 +100,18 @@ internal sealed unsafe partial class IoUring : IDisposable
         Write = 23,
     }
 
-    /// <summary>Fills in one operation on the registered file.</summary>
+    /// <summary>Fills in one operation on the registered file: what differs from one to the next.</summary>
     /// <param name="operation">What to do.</param>
     /// <param name="address">The buffer, or the vectors; must stay valid until the completion is taken.</param>
     /// <param name="length">Bytes of the buffer, or number of vectors.</param>
     /// <param name="userData">Comes back with the completion.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Prepare(Operation operation, void* address, uint length, ulong userData)
     {
-        const byte fixedFile = 1;
-
-        // RWF_NOWAIT: without it the kernel waits for readiness even on a file that is O_NONBLOCK.
-        const uint doNotWait = 8;
         byte* entry = _entries + ((_prepared & _submissionMask) * EntrySize);
-        new Span<byte>(entry, EntrySize).Clear();
         entry[0] = (byte)operation;
-        entry[1] = fixedFile;
         *(ulong*)(entry + 16) = (ulong)address;
         *(uint*)(entry + 24) = length;
-        *(uint*)(entry + 28) = doNotWait;
         *(ulong*)(entry + 32) = userData;
         _prepared++;
         _unsubmitted++;
@@ -127,7 +127,7 @@ internal sealed unsafe partial class IoUring : IDisposable
         Volatile.Write(ref *_submissionTail, _prepared);
         while (_unsubmitted > 0 || Volatile.Read(ref *_completionTail) - *_completionHead < expected)
         {
-            IoResult result = Sys.Result(syscall(EnterCall, _lease.Number, (nint)_unsubmitted, (nint)expected, (nint)GetEvents, 0, 0));
+            IoResult result = Enter(_unsubmitted, expected);
             if (result.Ok)
             {
                 _unsubmitted -= (uint)result.Count;
@@ -140,6 +140,7 @@ internal sealed unsafe partial class IoUring : IDisposable
     }
 
     /// <summary>Takes one completion, if there is one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryTake(out ulong userData, out int result)
     {
         uint head = *_completionHead;
@@ -185,6 +186,18 @@ internal sealed unsafe partial class IoUring : IDisposable
         }
     }
 
+    /// <summary>Writes what all operations have in common, once: the kernel only reads entries.</summary>
+    private void FillEntries(uint count)
+    {
+        for (uint i = 0; i < count; i++)
+        {
+            byte* entry = _entries + (i * EntrySize);
+            new Span<byte>(entry, EntrySize).Clear();
+            entry[1] = FixedFile;
+            *(uint*)(entry + 28) = DoNotWait;
+        }
+    }
+
     private byte* Map(nuint size, long offset)
     {
         void* address = mmap(null, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, _lease.Number, offset);
@@ -198,6 +211,16 @@ internal sealed unsafe partial class IoUring : IDisposable
 
     private void Register(int file) =>
         Sys.Result(syscall(RegisterCall, _lease.Number, (nint)RegisterFiles, (nint)(&file), 1, 0, 0)).OrThrow("io_uring_register(FILES)");
+
+    // Errno is read only after a failure, and at once: see FrameCalls.
+    private IoResult Enter(uint submitted, uint expected)
+    {
+        nint result = enter(EnterCall, _lease.Number, (nint)submitted, (nint)expected, (nint)GetEvents, 0, 0);
+        return new IoResult(result >= 0 ? result : -Marshal.GetLastSystemError());
+    }
+
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial nint enter(nint number, nint a, nint b, nint c, nint d, nint e, nint f);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint syscall(nint number, nint a, nint b, nint c, nint d, nint e, nint f);

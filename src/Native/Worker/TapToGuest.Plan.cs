@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Native.Worker;
@@ -11,6 +13,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
     private const int SmallFramesToLeaveLarge = 4;
 
     private readonly ReadSpan[] _reads = GC.AllocateArray<ReadSpan>(MaxBatch, pinned: true);
+    private readonly IoVec* _joined = (IoVec*)NativeMemory.AllocZeroed(VectorSpace.MaxPerChain + 1, (nuint)sizeof(IoVec));
     private int _batch = 1;
     private bool _large;
     private int _smallStreak;
@@ -103,17 +106,48 @@ internal sealed unsafe partial class TapToGuest<TRing>
             vectors = last.FirstVector + last.VectorCount - first.FirstVector;
         }
 
-        if (capacity < ScratchSize)
+        // A read that has room for any frame needs no spill buffer, and where that is one buffer no vector either.
+        if (capacity < HeaderSize + MaxFrame)
         {
             _space.AppendSpill(Scratch(read) + capacity, (nuint)(ScratchSize - capacity));
+            vectors++;
         }
 
         _reads[read] = new ReadSpan { FirstChain = firstChain, Chains = chains };
         ref FrameIo frame = ref _frames[read];
         frame.Vectors = _space.Vectors + first.FirstVector;
-        frame.Count = vectors + (capacity < ScratchSize ? 1 : 0);
+        frame.Count = vectors;
         frame.Limit = capacity;
         frame.Result = FrameIo.NotTried;
+        if (chains > 1)
+        {
+            Join(ref frame);
+        }
+    }
+
+    /// <summary>
+    /// Drivers cut receive buffers from larger pieces of memory, so that chains often lie one behind the other. The kernel then
+    /// copies a frame in one go. The chains' own vectors stay as they are, for what is done with the frame afterwards.
+    /// </summary>
+    private void Join(ref FrameIo frame)
+    {
+        IoVec* from = frame.Vectors;
+        IoVec* to = _joined;
+        *to = *from;
+        for (int i = 1; i < frame.Count; i++)
+        {
+            if (to->Base + to->Length == from[i].Base)
+            {
+                to->Length += from[i].Length;
+            }
+            else
+            {
+                *++to = from[i];
+            }
+        }
+
+        frame.Vectors = _joined;
+        frame.Count = (int)(to - _joined) + 1;
     }
 
     /// <summary>Which chains one read goes into.</summary>

@@ -53,8 +53,17 @@ internal sealed unsafe partial class TapToGuest<TRing>
             return false;
         }
 
-        ReturnBadChains(_reads[read].FirstChain);
-        ReturnChains(_reads[read].FirstChain, length);
+        ref ReadSpan span = ref _reads[read];
+        ReturnBadChains(span.FirstChain);
+        if (span.Chains == 1)
+        {
+            ReturnOneChain(span.FirstChain, length);
+        }
+        else
+        {
+            ReturnChains(span.FirstChain, length);
+        }
+
         return true;
     }
 
@@ -96,7 +105,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
         int left = Math.Min(frame.Result, frame.Limit);
         if (_log is not null)
         {
-            MarkWritten((int)(frame.Vectors - _space.Vectors), left);
+            MarkWritten(_chains[_reads[read].FirstChain].FirstVector, left);
         }
 
         for (IoVec* vector = frame.Vectors; left > 0; vector++)
@@ -106,6 +115,21 @@ internal sealed unsafe partial class TapToGuest<TRing>
             to += part;
             left -= part;
         }
+    }
+
+    /// <summary>Returns the one chain that a frame lies in.</summary>
+    private void ReturnOneChain(int chain, int length)
+    {
+        ref Chain used = ref _chains[chain];
+        WriteBufferCount(ref used, 1);
+        if (_log is not null)
+        {
+            MarkWritten(used.FirstVector, length);
+        }
+
+        _ring.Use(in used, (uint)length);
+        _next = chain + 1;
+        Count(length);
     }
 
     /// <summary>Returns the chains that a frame lies in, from <paramref name="first"/> on, with the count in the frame's header.</summary>
@@ -139,8 +163,14 @@ internal sealed unsafe partial class TapToGuest<TRing>
         }
 
         _next = chain;
-        Counters.Add(WorkerCounter.RxFrames, 1);
-        Counters.Add(WorkerCounter.RxBytes, length - HeaderSize);
+        Count(length);
+    }
+
+    /// <summary>Counters move once a batch.</summary>
+    private void Count(int length)
+    {
+        _framesMoved++;
+        _bytesMoved += length - HeaderSize;
     }
 
     /// <summary>Returns the bad chains that stand before the next good one, with length 0.</summary>

@@ -37,6 +37,8 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private bool _mergeable;
     private int _popped;
     private int _next;
+    private long _framesMoved;
+    private long _bytesMoved;
 
     internal TapToGuest(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
         : base(plan, view, io, counters)
@@ -102,6 +104,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         _space.Dispose();
         NativeMemory.Free(_frames);
         NativeMemory.Free(_scratch);
+        NativeMemory.Free(_joined);
     }
 
     private protected override string? Reattach(RingPlan plan, GuestView view)
@@ -184,6 +187,9 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         }
 
         Counters.Add(WorkerCounter.Batches, 1);
+        Counters.Add(WorkerCounter.RxFrames, _framesMoved);
+        Counters.Add(WorkerCounter.RxBytes, _bytesMoved);
+        (_framesMoved, _bytesMoved) = (0, 0);
         _ring.Publish();
         if (_ring.MustCall())
         {

@@ -13,6 +13,9 @@ namespace Ringmaster.Native.Worker;
 /// </remarks>
 internal sealed unsafe class UringTapIo : TapIo
 {
+    // The kernel moves no more at once (MAX_RW_COUNT).
+    private const nuint LongestBuffer = 0x7ffff000;
+
     private readonly FdLease _tap;
     private readonly IoUring? _ring;
 
@@ -38,15 +41,7 @@ internal sealed unsafe class UringTapIo : TapIo
     {
         for (int i = 0; i < count; i++)
         {
-            ref FrameIo frame = ref frames[i];
-            if (frame.Count == 1)
-            {
-                _ring!.Prepare(IoUring.Operation.Write, frame.Vectors->Base, (uint)frame.Vectors->Length, (ulong)i);
-            }
-            else
-            {
-                _ring!.Prepare(IoUring.Operation.WriteVector, frame.Vectors, (uint)frame.Count, (ulong)i);
-            }
+            Prepare(IoUring.Operation.Write, IoUring.Operation.WriteVector, in frames[i], i);
         }
 
         Complete(frames);
@@ -57,8 +52,7 @@ internal sealed unsafe class UringTapIo : TapIo
     {
         for (int i = 0; i < count; i++)
         {
-            ref FrameIo frame = ref frames[i];
-            _ring!.Prepare(IoUring.Operation.ReadVector, frame.Vectors, (uint)frame.Count, (ulong)i);
+            Prepare(IoUring.Operation.Read, IoUring.Operation.ReadVector, in frames[i], i);
         }
 
         Complete(frames);
@@ -79,6 +73,20 @@ internal sealed unsafe class UringTapIo : TapIo
         if (_ring.TryTake(out _, out int result) && result == -Errno.EOPNOTSUPP)
         {
             throw new LinuxException("write without waiting (RWF_NOWAIT) to the TAP queue", Errno.EOPNOTSUPP);
+        }
+    }
+
+    /// <summary>A frame in one piece needs no vector, which the kernel would have to fetch.</summary>
+    private void Prepare(IoUring.Operation one, IoUring.Operation several, in FrameIo frame, int index)
+    {
+        if (frame.Count == 1)
+        {
+            uint length = (uint)Math.Min(frame.Vectors->Length, LongestBuffer);
+            _ring!.Prepare(one, frame.Vectors->Base, length, (ulong)index);
+        }
+        else
+        {
+            _ring!.Prepare(several, frame.Vectors, (uint)frame.Count, (ulong)index);
         }
     }
 
