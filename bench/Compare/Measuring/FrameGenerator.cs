@@ -21,10 +21,15 @@ internal sealed class FrameGenerator : IDisposable
     /// <summary>Begins to send into an interface.</summary>
     internal static FrameGenerator Start(TestNamespace network, string networkInterface, Workload workload, int cpu)
     {
-        // The kernel's own header is two bytes shorter than the guest's: it has no number of buffers.
+        byte[] frame = FrameOf(workload);
+        return new FrameGenerator(network.Inside(() => new FrameInjector(networkInterface, frame)), cpu);
+    }
+
+    /// <summary>What to send: the kernel's own header (the guest's without its number of buffers), and the frame.</summary>
+    internal static byte[] FrameOf(Workload workload)
+    {
         byte[] frame = BareFrame.FromHost(workload.FrameSize, workload.Gso);
-        byte[] shorter = [.. frame[..FrameInjector.HeaderSize], .. frame[BareFrame.Header..]];
-        return new FrameGenerator(network.Inside(() => new FrameInjector(networkInterface, shorter)), cpu);
+        return [.. frame[..FrameInjector.HeaderSize], .. frame[BareFrame.Header..]];
     }
 
     public void Dispose()
@@ -39,7 +44,7 @@ internal sealed class FrameGenerator : IDisposable
         ThreadAffinity.Pin(cpu).OrThrow($"sched_setaffinity({cpu})");
         while (!_ended)
         {
-            _injector.Send();
+            _injector.Send(FrameInjector.MaxBurst);
         }
     }
 }

@@ -18,6 +18,14 @@ public sealed partial class NetQueuePair
         return _posted;
     }
 
+    /// <summary>How many frames of a length all receive buffers hold together.</summary>
+    /// <param name="length">Bytes of a frame.</param>
+    public int FramesInRing(int length)
+    {
+        int buffers = (Layout.HeaderSize + length + Layout.ReceiveSize - 1) / Layout.ReceiveSize;
+        return Math.Min(_options.ReceiveBuffers, _options.QueueSize) / buffers;
+    }
+
     /// <summary>
     /// Takes one frame. The buffers of the frame before go back on the ring, invisible until <see cref="FlushRx"/>.
     /// </summary>

@@ -19,7 +19,9 @@ internal sealed unsafe partial class FrameInjector : IDisposable
     /// <summary>Bytes of the virtio header before the frame: the kernel's own, which ends before the number of buffers.</summary>
     internal const int HeaderSize = VirtioNetHeader.LegacySize;
 
-    private const int Batch = 64;
+    /// <summary>The greatest number of frames that <see cref="Send"/> sends at once.</summary>
+    internal const int MaxBurst = 64;
+
     private const int AF_PACKET = 17;
     private const int SOCK_RAW = 3;
     private const int SOCK_CLOEXEC = 0x80000;
@@ -41,11 +43,11 @@ internal sealed unsafe partial class FrameInjector : IDisposable
     /// <exception cref="LinuxException">There is no such interface, or CAP_NET_RAW is missing.</exception>
     internal FrameInjector(string networkInterface, ReadOnlySpan<byte> frame)
     {
-        _messages = (byte*)NativeMemory.AllocZeroed((nuint)((Batch * MessageSize) + sizeof(IoVec) + frame.Length));
-        IoVec* vector = (IoVec*)(_messages + (Batch * MessageSize));
+        _messages = (byte*)NativeMemory.AllocZeroed((nuint)((MaxBurst * MessageSize) + sizeof(IoVec) + frame.Length));
+        IoVec* vector = (IoVec*)(_messages + (MaxBurst * MessageSize));
         *vector = new IoVec { Base = (byte*)(vector + 1), Length = (nuint)frame.Length };
         frame.CopyTo(new Span<byte>(vector->Base, frame.Length));
-        for (int i = 0; i < Batch; i++)
+        for (int i = 0; i < MaxBurst; i++)
         {
             *(IoVec**)(_messages + (i * MessageSize) + VectorOffset) = vector;
             *(nint*)(_messages + (i * MessageSize) + VectorCountOffset) = 1;
@@ -66,8 +68,8 @@ internal sealed unsafe partial class FrameInjector : IDisposable
         whole[..HeaderSize].CopyTo(bytes);
     }
 
-    /// <summary>Sends a batch, or as much of it as there is room for.</summary>
-    internal void Send() => _ = sendmmsg(_lease.Number, _messages, Batch, 0);
+    /// <summary>Sends so many frames, or as many of them as there is room for.</summary>
+    internal void Send(int frames) => _ = sendmmsg(_lease.Number, _messages, (uint)frames, 0);
 
     public void Dispose()
     {
