@@ -162,8 +162,11 @@ internal sealed class Comparison(ComparisonOptions options, CancellationToken ca
             + $"{sample.FramesPerSecond,9:F0}/s  {result}"));
     }
 
-    private IEnumerable<Ceiling> CeilingsOf(string engine) =>
-        options.BareC is { } program ? [Ceiling.CSharp(engine), Ceiling.C(engine, program)] : [Ceiling.CSharp(engine)];
+    private IEnumerable<Ceiling> CeilingsOf(string engine)
+    {
+        Ceiling[] ceilings = [Ceiling.CSharp(engine), Ceiling.WithGuest(engine)];
+        return options.BareC is { } program ? [.. ceilings, Ceiling.C(engine, program)] : ceilings;
+    }
 
     private static IEnumerable<T> Turned<T>(IReadOnlyList<T> all, int round) =>
         Enumerable.Range(0, all.Count).Select(i => all[(i + round) % all.Count]);

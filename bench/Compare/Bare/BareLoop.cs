@@ -11,9 +11,10 @@ namespace Ringmaster.Bench.Compare.Bare;
 /// same loop in C; the two are equally fast (docs/performance.md has the numbers).
 /// </summary>
 /// <remarks>
-/// A process of its own: <c>bare TAP write|read syscall|io-uring FRAME-BYTES plain|gso</c>. It makes the TAP in its network
-/// namespace, prints "open", waits for a line on standard input, and works until it is killed. 256 buffers are used in
-/// turn, as a ring of 256 would. Frames are counted by the kernel at the interface.
+/// A process of its own: <c>bare TAP write|read syscall|io-uring FRAME-BYTES plain|gso [BUFFERS MEMORY]</c>. It makes the TAP in
+/// its network namespace, prints "open", waits for a line on standard input, and works until it is killed. 256 buffers are
+/// used in turn, as a ring of 256 would; or so many in the memory that it shares with a guest (<see cref="SharedFrames"/>), to
+/// which it says after each batch how far it is. Frames are counted by the kernel at the interface.
 /// </remarks>
 internal sealed unsafe partial class BareLoop
 {
@@ -24,26 +25,33 @@ internal sealed unsafe partial class BareLoop
     private const int Batch = 32;
     private const int PlainRoom = 2048;
     private const int GsoRoom = 68 * 1024;
+    private const int FirstOfShared = 5;
     private const short PollIn = 1;
 
     private readonly int _fd;
     private readonly int _frame;
     private readonly int _room;
-    private readonly byte* _memory;
+    private readonly int _batch;
+    private readonly SharedFrames _frames;
     private uint _next;
+    private uint _published;
 
-    private BareLoop(int fd, int frameSize, bool gso)
+    private BareLoop(int fd, int frameSize, bool gso, SharedFrames frames)
     {
         _fd = fd;
         _frame = BareFrame.Header + frameSize;
-        _room = gso ? GsoRoom : PlainRoom;
-        _memory = (byte*)NativeMemory.AllocZeroed(Buffers, (nuint)_room);
+        _room = RoomOf(gso);
+        _frames = frames;
+        _batch = Math.Min(Batch, frames.Count / 2);
         byte[] frame = BareFrame.FromGuest(frameSize, gso);
-        for (int i = 0; i < Buffers; i++)
+        for (int i = 0; i < frames.Count; i++)
         {
-            frame.CopyTo(new Span<byte>(Take(), _room));
+            frame.CopyTo(new Span<byte>(frames.Buffer((uint)i), _room));
         }
     }
+
+    /// <summary>Bytes of one buffer.</summary>
+    internal static int RoomOf(bool gso) => gso ? GsoRoom : PlainRoom;
 
     /// <summary>Works until the process is killed.</summary>
     internal static void Run(string[] arguments)
@@ -54,7 +62,13 @@ internal sealed unsafe partial class BareLoop
         using var tap = TapInterface.Open(new TapOptions { Name = name, Queues = 1 });
         tap.SetOffloads(gso ? TapOffloads.Csum | TapOffloads.Tso4 : TapOffloads.None);
         using FdLease lease = tap.Queues[0].Fd.Lease();
-        var loop = new BareLoop(lease.Number, size, gso);
+        using SharedFrames frames = arguments.Length > FirstOfShared
+            ? SharedFrames.Open(
+                arguments[FirstOfShared + 1],
+                int.Parse(arguments[FirstOfShared], CultureInfo.InvariantCulture),
+                RoomOf(gso))
+            : SharedFrames.Create(Buffers, RoomOf(gso));
+        var loop = new BareLoop(lease.Number, size, gso, frames);
         Console.Out.WriteLine("open");
         Console.In.ReadLine();
         using IoUring? ring = uring ? new IoUring(Batch, lease.Number) : null;
@@ -83,6 +97,10 @@ internal sealed unsafe partial class BareLoop
         {
             IoVec vector = new() { Base = Take(), Length = (nuint)_frame };
             Check(writev(_fd, &vector, 1), "writev");
+            if (_next - _published >= (uint)_batch)
+            {
+                Publish();
+            }
         }
     }
 
@@ -94,7 +112,13 @@ internal sealed unsafe partial class BareLoop
             IoVec vector = new() { Base = Take(), Length = (nuint)_room };
             if (Check(readv(_fd, &vector, 1), "readv") < 0)
             {
+                _next--;
+                Publish();
                 WaitReadable();
+            }
+            else if (_next - _published >= (uint)_batch)
+            {
+                Publish();
             }
         }
     }
@@ -104,7 +128,7 @@ internal sealed unsafe partial class BareLoop
     {
         while (true)
         {
-            Submit(ring, IoUring.Operation.Write, Batch, _frame);
+            Submit(ring, IoUring.Operation.Write, _batch, _frame);
         }
     }
 
@@ -117,7 +141,7 @@ internal sealed unsafe partial class BareLoop
             int moved = Submit(ring, IoUring.Operation.Read, batch, _room);
             if (moved == batch)
             {
-                batch = Math.Min(batch * 2, Batch);
+                batch = Math.Min(batch * 2, _batch);
             }
             else
             {
@@ -151,10 +175,18 @@ internal sealed unsafe partial class BareLoop
             }
         }
 
+        _next -= (uint)(count - moved);
+        Publish();
         return moved;
     }
 
-    private byte* Take() => _memory + (_next++ % Buffers * (uint)_room);
+    private byte* Take() => _frames.Buffer(_next++);
+
+    private void Publish()
+    {
+        _published = _next;
+        Volatile.Write(ref _frames.Moved, _next);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static nint Check(nint result, string what)

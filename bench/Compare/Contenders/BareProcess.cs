@@ -1,4 +1,5 @@
 using System.Globalization;
+using Ringmaster.Bench.Compare.Bare;
 using Ringmaster.Bench.Compare.Measuring;
 
 namespace Ringmaster.Bench.Compare.Contenders;
@@ -17,20 +18,23 @@ internal sealed class BareProcess : IAsyncDisposable
 
     /// <summary>Starts one on the back-ends' CPU; returns when it works.</summary>
     /// <param name="network">Where.</param>
-    /// <param name="program">The program, and what comes before the arguments that both loops take.</param>
-    /// <param name="engine">syscall or io-uring.</param>
+    /// <param name="ceiling">Which loop.</param>
     /// <param name="workload">What to move.</param>
+    /// <param name="frames">The buffers that it shares with a guest; null = its own.</param>
     internal static async Task<BareProcess> StartAsync(
         TestNamespace network,
-        IReadOnlyList<string> program,
-        string engine,
-        Workload workload)
+        Ceiling ceiling,
+        Workload workload,
+        SharedFrames? frames)
     {
         string direction = workload.Direction == Direction.GuestToTap ? "write" : "read";
         string size = workload.FrameSize.ToString(CultureInfo.InvariantCulture);
         string kind = workload.Gso ? "gso" : "plain";
+        string[] shared = frames is null ? [] : [frames.Count.ToString(CultureInfo.InvariantCulture), frames.Path];
         BareProcess bare = new(network.Start(
-            "bare loop", "taskset", ["-c", $"{Cpus.Backend}", .. program, Name, direction, engine, size, kind]));
+            "bare loop",
+            "taskset",
+            ["-c", $"{Cpus.Backend}", .. ceiling.Program, Name, direction, ceiling.Engine, size, kind, .. shared]));
         try
         {
             await bare.Process.LineAsync("^open$", Timeout);

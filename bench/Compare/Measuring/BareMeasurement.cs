@@ -1,3 +1,4 @@
+using Ringmaster.Bench.Compare.Bare;
 using Ringmaster.Bench.Compare.Contenders;
 
 namespace Ringmaster.Bench.Compare.Measuring;
@@ -13,15 +14,27 @@ internal static class BareMeasurement
         CancellationToken cancellation)
     {
         await using TestNamespace network = await TestNamespace.CreateAsync();
-        await using BareProcess bare = await BareProcess.StartAsync(network, ceiling.Program, ceiling.Engine, workload);
-        using FrameGenerator? generator = workload.Direction == Direction.TapToGuest
-            ? FrameGenerator.Start(network, bare.Tap, workload, Cpus.Driver)
+        using SharedFrames? frames = ceiling.HasGuest
+            ? SharedFrames.Create(BareGuest.BuffersOf(empty.Driver, workload), BareLoop.RoomOf(workload.Gso))
             : null;
+        await using BareProcess bare = await BareProcess.StartAsync(network, ceiling, workload, frames);
+        using IDisposable? other = Other(network, bare.Tap, workload, frames);
         await Meter.MovingAsync(network, bare.Tap, workload.Direction, cancellation);
         await Task.Delay(durations.BareWarmUp, cancellation);
         Meter first = Meter.Read(network, bare.Tap, bare.Process.Id);
         await Task.Delay(durations.Window, cancellation);
         Meter last = Meter.Read(network, bare.Tap, bare.Process.Id);
         return Meter.Between(first, last, empty, workload.Direction);
+    }
+
+    /// <summary>Who is at the loop's other end.</summary>
+    private static IDisposable? Other(TestNamespace network, string tap, Workload workload, SharedFrames? frames)
+    {
+        if (frames is not null)
+        {
+            return BareGuest.Start(network, tap, frames, workload);
+        }
+
+        return workload.Direction == Direction.TapToGuest ? FrameGenerator.Start(network, tap, workload, Cpus.Driver) : null;
     }
 }
