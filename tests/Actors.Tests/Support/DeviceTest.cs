@@ -94,6 +94,9 @@ public abstract class DeviceTest : TestKit
     /// <summary>Waits for a state of the device.</summary>
     protected Task StatusIsAsync(Action<DeviceSnapshot> assert) => AwaitAssertAsync(async () => assert(await StatusAsync()));
 
+    protected async Task<IReadOnlyList<WorkerHandle>> WorkersAsync() =>
+        (await Device.Ask<WorkerList>(GetWorkers.Instance, TimeSpan.FromSeconds(10))).Workers;
+
     /// <summary>Does something that is logged once.</summary>
     protected static Task LogsAsync(IEventFilterApplier line, Action action) => line.ExpectAsync(1, () =>
     {

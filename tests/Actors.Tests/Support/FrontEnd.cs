@@ -97,11 +97,14 @@ internal sealed class FrontEnd : IDisposable
         EventFd kick = await KickAsync(ring);
         if (enable)
         {
-            await DoAsync(RequestCode.SetVringEnable, new VringState((uint)ring, 1).ToBytes());
+            await EnableRingAsync(ring, on: true);
         }
 
         return kick;
     }
+
+    internal Task<ulong> EnableRingAsync(int ring, bool on) =>
+        DoAsync(RequestCode.SetVringEnable, new VringState((uint)ring, on ? 1u : 0).ToBytes());
 
     /// <summary>Starts a ring, or gives it another kick fd.</summary>
     internal async Task<EventFd> KickAsync(int ring)
