@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Actors.Tests.Support;
@@ -39,8 +40,9 @@ public sealed class ClientModeSpec() : DeviceTest(logLevel: "DEBUG")
             int[] waits = [100, 200, 400, 800, 1000, 1000];
             for (int attempt = 2; attempt <= waits.Length; attempt++)
             {
-                string line = $"net0: attempt {attempt} to connect: ENOENT: No such file or directory; next in {waits[attempt - 1]} ms";
-                await LogsAsync(EventFilter.Debug(contains: line), () => Pass(TimeSpan.FromMilliseconds(waits[attempt - 2])));
+                (int wait, int next) = (waits[attempt - 2], waits[attempt - 1]);
+                string line = $"net0: attempt {attempt} to connect: ENOENT: No such file or directory; next in {next} ms";
+                await LogsAsync(EventFilter.Debug(contains: line), () => Pass(TimeSpan.FromMilliseconds(wait)));
             }
         });
     }
@@ -158,9 +160,8 @@ public sealed class ClientModeSpec() : DeviceTest(logLevel: "DEBUG")
 
     private void LeaveSocketFile()
     {
-        using var socket = new System.Net.Sockets.Socket(
-            System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
-        socket.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(Socket));
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(Socket));
         File.Move(Socket, Socket + ".kept");
         socket.Dispose();
         File.Move(Socket + ".kept", Socket);

@@ -13,7 +13,8 @@ namespace Ringmaster.Actors.Tests.Device;
 /// <summary>What a device holds, on its way out of one and into another.</summary>
 public sealed class DeviceStateSpec : DeviceTest
 {
-    private const ProtocolFeatures Protocol = TestDevices.ProtocolFeatures | ProtocolFeatures.DeviceState | ProtocolFeatures.Config;
+    private const ProtocolFeatures Protocol =
+        TestDevices.ProtocolFeatures | ProtocolFeatures.DeviceState | ProtocolFeatures.Config;
     private const ulong Begins = 0x100;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);

@@ -74,7 +74,8 @@ public sealed class MigrationSpec : DeviceTest
         Assert.Equal(
             [typeof(SetLog), typeof(UpdateRing), typeof(UpdateRing), typeof(UpdateRing)],
             worker.Commands.Skip(told).Select(command => command.GetType()));
-        Assert.Equal((0x1000_1000UL, true), (worker.Ring(RingSide.Rx)!.LogUsed, worker.Ring(RingSide.Rx)!.Features.HasFlag(VirtioFeatures.LogAll)));
+        RingPlan logged = worker.Ring(RingSide.Rx)!;
+        Assert.Equal((0x1000_1000UL, true), (logged.LogUsed, logged.Features.HasFlag(VirtioFeatures.LogAll)));
     }
 
     [Fact]

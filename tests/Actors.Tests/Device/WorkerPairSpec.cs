@@ -39,7 +39,7 @@ public sealed class WorkerPairSpec : IDisposable
     public void A_change_of_a_running_ring_leaves_its_index_alone()
     {
         Tell(_memory, Plan() with { Base = 5 }, null);
-        var demand = new PairDemand(new GuestMaps(_memory, null), Iotlb.Empty, null, Plan() with { Base = 9, Enabled = false }, null);
+        PairDemand demand = DemandOf(_memory, Plan() with { Base = 9, Enabled = false }, null);
         RingPlan plan = Assert.IsType<UpdateRing>(Assert.Single(_pair.Reconcile(demand))).Plan;
         Assert.Equal((5u, false), (plan.Base, plan.Enabled));
         Assert.Empty(Tell(_memory, Plan() with { Base = 11, Enabled = false }, null));
@@ -75,7 +75,7 @@ public sealed class WorkerPairSpec : IDisposable
     [Fact]
     public void It_is_busy_until_the_last_command_is_answered()
     {
-        IReadOnlyList<WorkerCommand> commands = _pair.Reconcile(new PairDemand(new GuestMaps(_memory, null), Iotlb.Empty, null, Plan(), null));
+        IReadOnlyList<WorkerCommand> commands = _pair.Reconcile(DemandOf(_memory, Plan(), null));
         Assert.True(_pair.Busy);
         Assert.True(_pair.Acknowledge(commands[1].Id));
         Assert.True(_pair.Busy);
@@ -127,5 +127,8 @@ public sealed class WorkerPairSpec : IDisposable
     }
 
     private Type[] Tell(GuestMemory memory, RingPlan? rx, RingPlan? tx) =>
-        [.. _pair.Reconcile(new PairDemand(new GuestMaps(memory, null), Iotlb.Empty, null, rx, tx)).Select(command => command.GetType())];
+        [.. _pair.Reconcile(DemandOf(memory, rx, tx)).Select(command => command.GetType())];
+
+    private static PairDemand DemandOf(GuestMemory memory, RingPlan? rx, RingPlan? tx) =>
+        new(new GuestMaps(memory, null), Iotlb.Empty, null, rx, tx);
 }

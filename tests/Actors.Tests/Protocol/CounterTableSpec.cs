@@ -7,7 +7,7 @@ using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Tests.Protocol;
 
-/// <summary>Counters on their way to another device: by name, so that versions can differ; what makes no sense is refused.</summary>
+/// <summary>Counters on their way to another device: by name, so that versions can differ; nonsense is refused.</summary>
 public sealed partial class CounterTableSpec
 {
     private const int Samples = 2000;

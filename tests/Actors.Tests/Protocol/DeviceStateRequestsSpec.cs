@@ -57,8 +57,9 @@ public sealed class DeviceStateRequestsSpec
     {
         Conversation session = Negotiated();
         (OwnedFd channel, OwnedFd other) = UnixSocket.Pair();
+        byte[] payload = new DeviceStatePayload(direction, phase).ToBytes();
 
-        Assert.Equal(Refused, session.Ask(RequestCode.SetDeviceStateFd, new DeviceStatePayload(direction, phase).ToBytes(), channel));
+        Assert.Equal(Refused, session.Ask(RequestCode.SetDeviceStateFd, payload, channel));
 
         AssertNothing(session, channel);
         other.Dispose();

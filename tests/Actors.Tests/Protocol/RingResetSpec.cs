@@ -6,7 +6,7 @@ using static Ringmaster.Actors.Tests.Protocol.Conversation;
 
 namespace Ringmaster.Actors.Tests.Protocol;
 
-/// <summary>One ring is reset (VIRTIO_F_RING_RESET): GET_VRING_BASE, then everything about it anew, while the others run.</summary>
+/// <summary>One ring is reset (VIRTIO_F_RING_RESET): GET_VRING_BASE, then all about it anew, while the others run.</summary>
 public sealed class RingResetSpec
 {
     [Theory]

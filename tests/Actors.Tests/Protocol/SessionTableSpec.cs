@@ -11,6 +11,8 @@ namespace Ringmaster.Actors.Tests.Protocol;
 /// <summary>One row per (state, message): the reply, the new state, the effects. What a row does not change must stay.</summary>
 public sealed class SessionTableSpec
 {
+    private const VirtioFeatures EverythingLogged = Everything | VirtioFeatures.LogAll;
+
     private static readonly MacAddress OtherMac = MacAddress.Parse("02:00:00:00:00:02");
 
     private static readonly MemoryRegionLayout Neighbour = new(RegionSize, RegionSize, UserAddress + RegionSize, 0);
@@ -79,13 +81,16 @@ public sealed class SessionTableSpec
         {
             Reply = Value(0), Effects = ["MapLog 64 0"],
         },
-        new("SET_LOG_BASE, the old form", WithMemory, SetLogBase, new byte[8], 1) { Refused = true, Reply = new Reply.Value(default) },
+        new("SET_LOG_BASE, the old form", WithMemory, SetLogBase, new byte[8], 1)
+        {
+            Refused = true, Reply = new Reply.Value(default),
+        },
         new("SET_LOG_BASE without fd", WithMemory, SetLogBase, new byte[16]) { Refused = true, Reply = new Reply.Value(default) },
         Refused("SET_LOG_FD without fd", WithMemory, SetLogFd),
         Refused("SET_LOG_FD with a number", WithMemory, SetLogFd, new byte[8], 1),
-        new("SET_FEATURES with LOG_ALL under running rings", () => Running(0), SetFeatures, U64((ulong)(Everything | VirtioFeatures.LogAll)))
+        new("SET_FEATURES with LOG_ALL under running rings", () => Running(0), SetFeatures, U64((ulong)EverythingLogged))
         {
-            Change = s => s with { Features = Everything | VirtioFeatures.LogAll },
+            Change = s => s with { Features = EverythingLogged },
         },
 
         // Rings.

@@ -19,7 +19,8 @@ public sealed class BackendSettingsSpec
         Assert.Equal("/run/ringmaster/net0.sock", device.Socket);
         Assert.Null(device.SocketFd);
         Assert.Equal(DeviceMode.Server, device.Mode);
-        Assert.Equal((TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(2)), (device.Connect.MinBackoff, device.Connect.MaxBackoff));
+        Assert.Equal(TimeSpan.FromMilliseconds(100), device.Connect.MinBackoff);
+        Assert.Equal(TimeSpan.FromSeconds(2), device.Connect.MaxBackoff);
         Assert.Equal(2, device.QueuePairs);
         Assert.Equal(1024, device.QueueSize);
         Assert.Equal(QueueNumUnit.Vrings, device.QueueNum);
@@ -42,7 +43,8 @@ public sealed class BackendSettingsSpec
         DeviceSettings device = BackendSettings.Load(ReferenceConfiguration.Value).Devices[0];
 
         Assert.All(FeatureNames.Device, row => Assert.Equal(
-            row.Feature is not (VirtioFeatures.RingReset or VirtioFeatures.AccessPlatform), device.Features.HasFlag(row.Feature)));
+            row.Feature is not (VirtioFeatures.RingReset or VirtioFeatures.AccessPlatform),
+            device.Features.HasFlag(row.Feature)));
         Assert.All(FeatureNames.Protocol, feature => Assert.True(device.ProtocolFeatures.HasFlag(feature), feature.ToString()));
     }
 
@@ -72,8 +74,16 @@ public sealed class BackendSettingsSpec
     }
 
     [Theory]
-    [InlineData("csum", VirtioFeatures.Csum | VirtioFeatures.HostTso4 | VirtioFeatures.HostTso6 | VirtioFeatures.HostEcn | VirtioFeatures.HostUfo | VirtioFeatures.HostUso)]
-    [InlineData("guest-csum", VirtioFeatures.GuestCsum | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn | VirtioFeatures.GuestUfo | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6)]
+    [InlineData(
+        "csum",
+        VirtioFeatures.Csum
+        | VirtioFeatures.HostTso4 | VirtioFeatures.HostTso6 | VirtioFeatures.HostEcn | VirtioFeatures.HostUfo
+        | VirtioFeatures.HostUso)]
+    [InlineData(
+        "guest-csum",
+        VirtioFeatures.GuestCsum
+        | VirtioFeatures.GuestTso4 | VirtioFeatures.GuestTso6 | VirtioFeatures.GuestEcn | VirtioFeatures.GuestUfo
+        | VirtioFeatures.GuestUso4 | VirtioFeatures.GuestUso6)]
     [InlineData("ctrl-vq", VirtioFeatures.CtrlVq | VirtioFeatures.Mq | VirtioFeatures.GuestAnnounce)]
     [InlineData("host-tso4", VirtioFeatures.HostTso4)]
     [InlineData("mrg-rxbuf", VirtioFeatures.MrgRxbuf)]

@@ -105,8 +105,9 @@ public sealed class SettingsErrorSpec
     public static TheoryData<string> KeysOfTheReference()
     {
         var data = new TheoryData<string>();
-        data.AddRange([.. Leaves(ConfigurationNode.From(ReferenceConfiguration.Value))
-            .Where(path => path.StartsWith("ringmaster.device-defaults.", StringComparison.Ordinal) || path.StartsWith("ringmaster.log.", StringComparison.Ordinal))]);
+        data.AddRange([.. Leaves(ConfigurationNode.From(ReferenceConfiguration.Value)).Where(path =>
+            path.StartsWith("ringmaster.device-defaults.", StringComparison.Ordinal)
+            || path.StartsWith("ringmaster.log.", StringComparison.Ordinal))]);
         return data;
     }
 
@@ -114,9 +115,10 @@ public sealed class SettingsErrorSpec
     [MemberData(nameof(KeysOfTheReference))]
     public void Every_key_of_the_reference_configuration_is_read_and_has_no_default_elsewhere(string path)
     {
+        const string Device = "ringmaster.devices { net0.enabled = on, net0.tap.address = [], net0.tap.name = t0 }";
         string without = Without(ReferenceConfiguration.Text, path);
 
-        SettingsError[] errors = ErrorsOf(ConfigurationFactory.ParseString(without + "\nringmaster.devices { net0.enabled = on, net0.tap.address = [], net0.tap.name = t0 }"));
+        SettingsError[] errors = ErrorsOf(ConfigurationFactory.ParseString($"{without}\n{Device}"));
 
         bool givenByTheDevice = path.EndsWith(".enabled", StringComparison.Ordinal)
             || path.EndsWith("tap.address", StringComparison.Ordinal)
@@ -141,16 +143,26 @@ public sealed class SettingsErrorSpec
             """)));
 
         Assert.Equal(
-            ["ringmaster.log.level", Net0 + "queue-size", Net0 + "mtu", Net0 + "tap.name", Net0 + "worker.cpus", Net0 + "worker.cpus", Net0 + "speed"],
+            [
+                "ringmaster.log.level", Net0 + "queue-size", Net0 + "mtu", Net0 + "tap.name",
+                Net0 + "worker.cpus", Net0 + "worker.cpus", Net0 + "speed",
+            ],
             exception.Errors.Select(error => error.Key));
         Assert.Equal(exception.Errors.Length, exception.Message.Split('\n').Length);
-        Assert.Contains(Net0 + "queue-size: found '3'; allowed is a power of two from 2 to 32768", exception.Message, StringComparison.Ordinal);
+        const string QueueSize = Net0 + "queue-size: found '3'; allowed is a power of two from 2 to 32768";
+        Assert.Contains(QueueSize, exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_wrong_default_is_named_where_it_stands_and_once_for_all_devices()
     {
-        SettingsError error = Assert.Single(ErrorsOf("ringmaster.device-defaults.queue-size = 3\nringmaster.devices { a {}\n b {} }"));
+        SettingsError error = Assert.Single(ErrorsOf("""
+            ringmaster.device-defaults.queue-size = 3
+            ringmaster.devices {
+              a {}
+              b {}
+            }
+            """));
 
         Assert.Equal("ringmaster.device-defaults.queue-size", error.Key);
     }
@@ -186,7 +198,8 @@ public sealed class SettingsErrorSpec
     [Fact]
     public void Two_devices_on_one_socket_are_an_error()
     {
-        SettingsError error = Assert.Single(ErrorsOf("ringmaster { device-defaults.socket = \"/tmp/x.sock\", devices { a {} } }"));
+        SettingsError error = Assert.Single(ErrorsOf(
+            """ringmaster { device-defaults.socket = "/tmp/x.sock", devices { a {} } }"""));
 
         Assert.Equal(Net0 + "socket", error.Key);
         Assert.Contains("which a has", error.Problem, StringComparison.Ordinal);

@@ -28,7 +28,7 @@ internal sealed class CollectionWatch : IDisposable
         _reader.Start();
     }
 
-    /// <summary>Collections of whatever generation since the beginning. The news of one may take some tenths of a second.</summary>
+    /// <summary>Collections of whatever generation since the beginning. News of one may take some tenths of a second.</summary>
     internal int Count => Volatile.Read(ref _count);
 
     /// <summary>Begins to watch a process.</summary>

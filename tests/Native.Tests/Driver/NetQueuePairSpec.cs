@@ -43,7 +43,8 @@ public sealed class NetQueuePairSpec : IDisposable
         SeenChain chain = _tx.Pop()!;
         Assert.Equal([1u, 11u, 2u, 2u], chain.Buffers.Select(buffer => buffer.Length));
         Assert.Equal(indirect ? 1 : 4, chain.Descriptors);
-        IEnumerable<byte> frame = chain.Buffers.Skip(2).SelectMany(buffer => _ram.Bytes(buffer.Address, (int)buffer.Length).ToArray());
+        IEnumerable<byte> frame =
+            chain.Buffers.Skip(2).SelectMany(buffer => _ram.Bytes(buffer.Address, (int)buffer.Length).ToArray());
         Assert.Equal([1, 2, 3, 4], frame);
     }
 

@@ -75,7 +75,7 @@ public sealed class StateChannelSpec : IDisposable
         Assert.Throws<TimeoutException>(() => StateChannel.WriteAll(_write, new byte[1 << 20], Short, CancellationToken.None));
     }
 
-    /// <summary>O_NONBLOCK belongs to all who hold the open file; an honest front-end leaves it, a hostile one does not.</summary>
+    /// <summary>O_NONBLOCK belongs to all who hold the open file; an honest front-end leaves it, a hostile one not.</summary>
     [SkippableFact]
     public void A_pipe_that_was_made_blocking_again_holds_nobody()
     {

@@ -73,7 +73,8 @@ public sealed class IotlbSpec
     {
         Iotlb iotlb = With(Entry(0x10), Entry(0x11), Entry(0x12), Entry(0x14));
         Iotlb left = iotlb.Invalidate((0x11 * Page) + 1, 0x12 * Page);
-        Assert.Equal([true, false, false, true], new ulong[] { 0x10, 0x11, 0x12, 0x14 }.Select(page => left.TryFind(page * Page, out _)));
+        ulong[] pages = [0x10, 0x11, 0x12, 0x14];
+        Assert.Equal([true, false, false, true], pages.Select(page => left.TryFind(page * Page, out _)));
         Assert.Same(left, left.Invalidate(0x13 * Page, (0x14 * Page) - 1));
     }
 

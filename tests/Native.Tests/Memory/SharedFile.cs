@@ -71,7 +71,8 @@ internal sealed unsafe partial class SharedFile : IDisposable
         return Open($"/proc/self/fd/{lease.Number}", flags);
     }
 
-    internal static OwnedFd Open(string path, int flags) => new((int)Sys.Result(open(path, flags | OpenCloseOnExec)).OrThrow("open"));
+    internal static OwnedFd Open(string path, int flags) =>
+        new((int)Sys.Result(open(path, flags | OpenCloseOnExec)).OrThrow("open"));
 
     public void Dispose() => Fd.Dispose();
 

@@ -12,7 +12,7 @@ public sealed unsafe class InflightForeignSpec
     private const int Size = 8;
     private const ushort Available = 1 << 7;
 
-    /// <summary>Six chains were made available and five taken; 1, 2 and 4 came back, 3 and 0 did not, taken in this order.</summary>
+    /// <summary>Six chains were made available and five taken; 1, 2 and 4 came back, 3 and 0, taken in this order, not.</summary>
     [Fact]
     public void Chains_of_a_split_ring_are_taken_up_in_the_order_of_their_counters()
     {
@@ -65,8 +65,8 @@ public sealed unsafe class InflightForeignSpec
     }
 
     /// <summary>
-    /// A chain of two descriptors (states 4 and 1, id 70) was taken after one of one (state 2, id 90); both are in flight, the used
-    /// position is 3. The ring's own slots there hold something else.
+    /// A chain of two descriptors (states 4 and 1, id 70) was taken after one of one (state 2, id 90); both are in flight, the
+    /// used position is 3. The ring's own slots there hold something else.
     /// </summary>
     [Fact]
     public void Chains_of_a_packed_ring_are_taken_up_from_their_copies()

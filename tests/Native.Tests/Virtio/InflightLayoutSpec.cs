@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Tests.Virtio.Support;
@@ -14,7 +15,8 @@ public sealed unsafe class InflightLayoutSpec
     [InlineData(
         typeof(PackedQueueRegion),
         32,
-        "Features 0 Version 8 DescriptorCount 10 FreeHead 12 OldFreeHead 14 UsedIndex 16 OldUsedIndex 18 UsedWrap 20 OldUsedWrap 21 Used 16")]
+        "Features 0 Version 8 DescriptorCount 10 FreeHead 12 OldFreeHead 14 UsedIndex 16 OldUsedIndex 18 "
+        + "UsedWrap 20 OldUsedWrap 21 Used 16")]
     [InlineData(
         typeof(PackedDescriptorState),
         32,
@@ -28,10 +30,10 @@ public sealed unsafe class InflightLayoutSpec
         }
 
         Assert.Equal(size, Marshal.SizeOf(type));
-        Assert.Equal(words.Length / 2, type.GetFields(System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic).Length);
+        Assert.Equal(words.Length / 2, type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic).Length);
     }
 
-    /// <summary>DPDK 22.11 rounds 16 x n + 16 up to 64 for split rings, and 32 x n + 29 for packed ones; libvhost-user 16 x n + 2.</summary>
+    /// <summary>DPDK 22.11 rounds 16n + 16 up to 64 for split rings, 32n + 29 for packed ones; libvhost-user 16n + 2.</summary>
     [Fact]
     public void Queues_are_as_far_apart_as_in_other_back_ends()
     {

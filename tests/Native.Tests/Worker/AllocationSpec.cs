@@ -9,7 +9,7 @@ using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Native.Tests.Worker;
 
-/// <summary>Steady traffic over a real TAP leaves the managed heap alone: what the worker's own thread says it allocated.</summary>
+/// <summary>Steady traffic over a real TAP leaves the managed heap alone, as the worker's own thread counts it.</summary>
 public sealed class AllocationSpec : IDisposable
 {
     private const int FirstFrames = 5_000;

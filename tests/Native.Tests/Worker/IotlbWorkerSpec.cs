@@ -29,7 +29,7 @@ public sealed class IotlbWorkerSpec : IDisposable
         // The ring's parts first, then the buffer.
         IotlbMiss? next;
         int asked = 0;
-        while ((next = RingTranslation.FirstMissing(PlanOf(RingSide.Tx), new GuestView(GuestMemory.Empty, null, Iotlb: _iotlb))) is { } part)
+        while ((next = FirstMissing(RingSide.Tx)) is { } part)
         {
             Assert.Equal((RingSide.Tx, part), NextMissing());
             Give(part.Iova, part.Access);
@@ -135,6 +135,9 @@ public sealed class IotlbWorkerSpec : IDisposable
         TranslationMissing report = _bench.Await<TranslationMissing>();
         return (report.Side, report.Missing);
     }
+
+    private IotlbMiss? FirstMissing(RingSide side) =>
+        RingTranslation.FirstMissing(PlanOf(side), new GuestView(GuestMemory.Empty, null, Iotlb: _iotlb));
 
     private void Start(RingSide side) => _bench.Do(new StartRing(side, PlanOf(side)));
 

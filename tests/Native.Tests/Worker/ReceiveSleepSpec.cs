@@ -13,16 +13,17 @@ public sealed class ReceiveSleepSpec
 
     [Theory]
     [MemberData(nameof(Formats))]
-    public void Buffers_that_come_unkicked_while_a_frame_waits_keep_it_awake(VirtioFeatures features) => Run(features, (bench, pump, tap) =>
-    {
-        bench.SendToGuest(new byte[60]);
-        pump.Awake();
-        Assert.False(pump.Run());
-        bench.Guest.PostAll();
-        Assert.True(tap.Readable);
-        Assert.True(pump.PrepareSleep());
-        Assert.True(pump.Run());
-    });
+    public void Buffers_that_come_unkicked_while_a_frame_waits_keep_it_awake(VirtioFeatures features) =>
+        Run(features, (bench, pump, tap) =>
+        {
+            bench.SendToGuest(new byte[60]);
+            pump.Awake();
+            Assert.False(pump.Run());
+            bench.Guest.PostAll();
+            Assert.True(tap.Readable);
+            Assert.True(pump.PrepareSleep());
+            Assert.True(pump.Run());
+        });
 
     [Theory]
     [MemberData(nameof(Formats))]

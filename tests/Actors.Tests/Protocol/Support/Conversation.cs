@@ -43,7 +43,7 @@ internal sealed class Conversation
 
     internal SessionStep Last { get; private set; } = null!;
 
-    /// <summary>Everything is negotiated as by QEMU before 11.1: all protocol features but GPA_ADDRESSES, then all device features.</summary>
+    /// <summary>All is negotiated as by QEMU before 11.1: protocol features but GPA_ADDRESSES, then device features.</summary>
     internal static Conversation Negotiated() => Negotiated(Profile);
 
     internal static Conversation Negotiated(DeviceProfile profile, VirtioFeatures acknowledged = Everything)

@@ -72,7 +72,7 @@ internal sealed class InflightBench : IDisposable
         }
     }
 
-    /// <summary>Another process takes over; dies after so many stores while it attaches, and yet another takes over then.</summary>
+    /// <summary>Another process takes over; it dies after so many stores while it attaches, and yet another takes over.</summary>
     internal void Restart(int storesToLive = int.MaxValue)
     {
         int left = storesToLive;

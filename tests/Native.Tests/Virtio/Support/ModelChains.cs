@@ -97,7 +97,7 @@ internal sealed class ModelChains
         return new ModelChain([], [], _packed ? descriptors.Length : 1, Bad: true);
     }
 
-    /// <summary>What must not follow a chain's first descriptor: in a split ring one that leads back, in both a bad table.</summary>
+    /// <summary>What must not follow a chain's first descriptor: in a split ring a way back, in both a bad table.</summary>
     private RawDescriptor WrongEnd(RawDescriptor good, ulong table) => _packed
         ? new RawDescriptor(table, 16, DescriptorFlags.Indirect)
         : good with { Flags = good.Flags | DescriptorFlags.Next, Next = 0 };

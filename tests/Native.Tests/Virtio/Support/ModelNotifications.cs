@@ -1,6 +1,6 @@
 namespace Ringmaster.Native.Tests.Virtio.Support;
 
-/// <summary>What one side of a ring has let the other know of its wish to be notified; it stands in memory until changed.</summary>
+/// <summary>What one side of a ring has told the other of its wish to be notified; it stands in memory until changed.</summary>
 internal enum Wish
 {
     Always,

@@ -242,7 +242,8 @@ internal sealed class RingModel
             ModelChain expected = _returned.Dequeue();
             Assert.Equal(expected.Pieces, chain.Pieces);
             Assert.Equal(expected.Written, chain.Length);
-            Assert.Equal(expected.Contents, chain.Pieces.SelectMany(piece => bench.Memory.Read(piece.Address, (int)piece.Length)));
+            Assert.Equal(
+                expected.Contents, chain.Pieces.SelectMany(piece => bench.Memory.Read(piece.Address, (int)piece.Length)));
         }
 
         Assert.Empty(_returned);
