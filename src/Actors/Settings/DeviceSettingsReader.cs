@@ -102,7 +102,8 @@ internal static class DeviceSettingsReader
     {
         if (maxBackoff < minBackoff)
         {
-            reader.Refuse("max-backoff", $"found '{ValueForms.Text(maxBackoff)}'; allowed is no less than min-backoff, which is {ValueForms.Text(minBackoff)}");
+            (string found, string least) = (ValueForms.Text(maxBackoff), ValueForms.Text(minBackoff));
+            reader.Refuse("max-backoff", $"found '{found}'; allowed is no less than min-backoff, which is {least}");
         }
     }
 

@@ -86,8 +86,8 @@ internal sealed class DriveCommand
         var command = new Command("drive", "Play the guest against any vhost-user-net back-end; show rate, loss and round trips.")
         {
             drive._socket, drive._pairs, drive._queueSize, drive._frameSize, drive._seconds, drive._mode, drive._window,
-            drive._to, drive._from, drive._warmUp, drive._flows, drive._gso, drive._inject, drive._packed, drive._inOrder, drive._poll,
-            drive._json,
+            drive._to, drive._from, drive._warmUp, drive._flows, drive._gso, drive._inject, drive._packed, drive._inOrder,
+            drive._poll, drive._json,
         };
         command.Validators.Add(drive.Validate);
         command.SetAction(drive.Run);

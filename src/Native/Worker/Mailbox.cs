@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using Ringmaster.Native.Linux;
 
 namespace Ringmaster.Native.Worker;
@@ -43,7 +44,7 @@ internal sealed class Mailbox : IDisposable
         Interlocked.Exchange(ref _signalled, 0);
     }
 
-    internal bool TryTake([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out WorkerCommand? command) => _commands.TryDequeue(out command);
+    internal bool TryTake([NotNullWhen(true)] out WorkerCommand? command) => _commands.TryDequeue(out command);
 
     public void Dispose() => _wakeUp.Dispose();
 }

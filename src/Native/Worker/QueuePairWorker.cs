@@ -42,7 +42,7 @@ public sealed class QueuePairWorker
     /// <summary>The queue pair's counters; exact, see <see cref="WorkerCounters"/>.</summary>
     public WorkerCounters Counters => _plan.Counters;
 
-    /// <summary>Starts the thread and returns at once. A failure of the set-up is reported as <see cref="WorkerExited"/>.</summary>
+    /// <summary>Starts the thread and returns at once. A failure of the set-up comes as <see cref="WorkerExited"/>.</summary>
     /// <param name="plan">What the worker works with.</param>
     /// <param name="report">Called on the worker's thread with every report; must not block.</param>
     public static QueuePairWorker Start(WorkerPlan plan, Action<WorkerReport> report)
@@ -53,7 +53,7 @@ public sealed class QueuePairWorker
         return worker;
     }
 
-    /// <summary>Hands a command to the worker. After its end the command is dropped: <see cref="WorkerExited"/> was the answer.</summary>
+    /// <summary>Hands a command to the worker. After the end it is dropped: <see cref="WorkerExited"/> was the answer.</summary>
     public void Post(WorkerCommand command) => _mailbox.Post(command);
 
     private void Main()

@@ -61,7 +61,7 @@ internal abstract class RingPump : IDisposable
     /// <summary>Moves one batch. Returns true when anything was done, so that it is worth coming back at once.</summary>
     internal abstract bool Run();
 
-    /// <summary>Before the worker sleeps: asks for the kicks that are needed. Returns true when there is work after all.</summary>
+    /// <summary>Before the worker sleeps: asks for the kicks that it needs. Returns true when there is work after all.</summary>
     internal abstract bool PrepareSleep();
 
     /// <summary>How many milliseconds the worker may sleep at most; -1 = until something happens.</summary>

@@ -24,7 +24,7 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
     /// <summary>True for a ring whose driver sends no kicks at all (SET_VRING_KICK without an fd): it must be polled.</summary>
     internal bool Polled => Pump is not null && _kick is null;
 
-    /// <summary>True from <see cref="Start"/> to <see cref="Stop"/>, also while the ring waits for the translation of its parts.</summary>
+    /// <summary>True from <see cref="Start"/> to <see cref="Stop"/>, also while it awaits the translation of its parts.</summary>
     internal bool Active => _plan is not null;
 
     /// <summary>Why a ring that waited cannot run after all, or null.</summary>

@@ -26,12 +26,13 @@ public sealed record ReplaceMemory(GuestMemory Memory) : WorkerCommand;
 /// releases the one to the old before it answers; from then on it marks nothing in the old one.
 /// </summary>
 /// <param name="Log">The log, or null.</param>
-/// <param name="Call">Signalled after a batch that may have marked something (SET_LOG_FD), or null. Leased like a ring's fds.</param>
+/// <param name="Call">Signalled after a batch that may have marked something (SET_LOG_FD), or null. Leased like a ring's.</param>
 public sealed record SetLog(DirtyLog? Log, OwnedFd? Call = null) : WorkerCommand;
 
 /// <summary>
-/// Switches to another in-flight region, or to none. A ring that starts takes up what it finds in the region; one that runs writes
-/// there how it stands. The worker takes its own reference to the new region and releases the one to the old before it answers.
+/// Switches to another in-flight region, or to none. A ring that starts takes up what it finds in the region; one that runs
+/// writes there how it stands. The worker takes its own reference to the new region and releases the one to the old before it
+/// answers.
 /// </summary>
 public sealed record SetInflight(InflightRegion? Region) : WorkerCommand;
 
@@ -58,7 +59,7 @@ public sealed record StopRing(RingSide Side) : WorkerCommand;
 public sealed record SendFrame(ReadOnlyMemory<byte> Frame) : WorkerCommand;
 
 /// <summary>Registers one more fd on the worker's loop.</summary>
-/// <param name="Fd">The descriptor to watch for input, level-triggered. Borrowed until <see cref="UnwatchFd"/> or the worker's end.</param>
+/// <param name="Fd">What to watch for input, level-triggered. Borrowed until <see cref="UnwatchFd"/> or the worker's end.</param>
 /// <param name="OnReadable">Called on the worker's thread; must drain the fd, must not block; a throw fails the worker.</param>
 public sealed record WatchFd(OwnedFd Fd, Action OnReadable) : WorkerCommand;
 

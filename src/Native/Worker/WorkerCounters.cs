@@ -77,7 +77,8 @@ public sealed class WorkerCounters
 
     // A cache line of padding before and after keeps the readers of neighbours off the writer's lines.
     private const int Padding = 16;
-    private readonly long[] _values = GC.AllocateArray<long>(Padding + Enum.GetValues<WorkerCounter>().Length + Padding, pinned: true);
+    private readonly long[] _values =
+        GC.AllocateArray<long>(Padding + Enum.GetValues<WorkerCounter>().Length + Padding, pinned: true);
 
     /// <summary>The present value of one counter.</summary>
     public long this[WorkerCounter counter] => Volatile.Read(ref _values[Padding + (int)counter]);

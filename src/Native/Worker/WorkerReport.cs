@@ -32,7 +32,7 @@ public sealed record CommandRefused(long Generation, long CommandId, string Reas
 /// <param name="Generation">Of the worker.</param>
 /// <param name="CommandId">The <see cref="StopRing"/>.</param>
 /// <param name="Side">Which ring.</param>
-/// <param name="Base">The index to go on from, in the form of <see cref="RingPlan.Base"/>; null when the ring did not run.</param>
+/// <param name="Base">The index to go on from, in the form of <see cref="RingPlan.Base"/>; null when it did not run.</param>
 public sealed record RingStopped(long Generation, long CommandId, RingSide Side, uint? Base) : CommandDone(Generation, CommandId);
 
 /// <summary>
@@ -57,6 +57,6 @@ public sealed record RingBroken(long Generation, RingSide Side, string Reason, u
 /// <summary>The last thing a worker says: it has released everything and its thread ends.</summary>
 /// <param name="Generation">Of the worker.</param>
 /// <param name="Cause">Why it failed, or null after <see cref="ExitWorker"/>.</param>
-/// <param name="RxBase">Where the receive ring stopped, in the form of <see cref="RingPlan.Base"/>; null when it did not run.</param>
+/// <param name="RxBase">Where the receive ring stopped, as in <see cref="RingPlan.Base"/>; null when it did not run.</param>
 /// <param name="TxBase">The same for the transmit ring.</param>
 public sealed record WorkerExited(long Generation, Exception? Cause, uint? RxBase, uint? TxBase) : WorkerReport(Generation);

@@ -1,6 +1,6 @@
 namespace Ringmaster.Native.Worker;
 
-/// <summary>What an event in the worker's epoll set is about. Tokens from <see cref="FirstWatch"/> on are registered fds.</summary>
+/// <summary>What an event in the worker's epoll set is about. From <see cref="FirstWatch"/> on they are registered fds.</summary>
 internal enum WorkerToken : ulong
 {
     /// <summary>The mailbox has commands.</summary>
