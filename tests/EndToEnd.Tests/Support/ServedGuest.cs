@@ -18,6 +18,9 @@ public abstract class ServedGuest : BackendFixture
     /// <summary>The guest's card.</summary>
     internal virtual QemuOptions Card => new();
 
+    /// <summary>Further keys of the device; Ringmaster alone.</summary>
+    internal virtual IReadOnlyList<string> Keys => [];
+
     /// <summary>The device's MTU.</summary>
     internal virtual int Mtu => 1500;
 
@@ -62,6 +65,7 @@ public abstract class ServedGuest : BackendFixture
             Addresses = [HostAddress + "/24", HostAddress6 + "/64"],
             HostMac = HostMac,
             AccessPlatform = Card.Iommu,
+            Keys = Keys,
             Mtu = Mtu == 1500 ? null : Mtu,
         };
         await StartAsync(options, ipv6: true);
