@@ -39,6 +39,7 @@ internal sealed class Comparison(ComparisonOptions options, CancellationToken ca
         {
             await DriveByDpdkAsync(round, Turned(ceilings, round), Turned(contenders, round));
             await DriveByOursAsync(round, Turned(ceilings, round), Turned(contenders, round));
+            await MergeAsync(round, engines[0]);
             foreach (string engine in engines)
             {
                 Contender polling = Contender.RingmasterPolling(engine);
@@ -106,6 +107,24 @@ internal sealed class Comparison(ComparisonOptions options, CancellationToken ca
                 await TryAsync(ceiling.Name, async () =>
                     Add(await BareMeasurement.RunAsync(ceiling, work, options.Durations, empty, cancellation)));
             }
+        }
+    }
+
+    /// <summary>Frames of one flow: Ringmaster without merging them, with it, and DPDK, which does not.</summary>
+    private async Task MergeAsync(int round, string engine)
+    {
+        IEnumerable<Workload> toNobody = Workload.OfOneFlow.Where(work => work.Flows == Flows.One);
+        await MeasureCeilingsAsync(round, DriveGuest.DriverName, [Ceiling.CSharp(engine)], [.. toNobody]);
+        Contender[] contenders = [Contender.Ringmaster(engine), Contender.RingmasterMerging(engine), Contender.Dpdk];
+        foreach (Contender contender in Turned(contenders, round))
+        {
+            await TryAsync(contender.Name, async () =>
+            {
+                await using TestNamespace network = await TestNamespace.CreateAsync();
+                await using IBackend backend = await contender.StartAsync(network);
+                await using var guest = new DriveGuest(backend, options.Durations);
+                await MeasureAsync(new Sample(round, DriveGuest.DriverName, "", contender.Name), guest, Workload.OfOneFlow);
+            });
         }
     }
 

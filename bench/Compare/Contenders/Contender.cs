@@ -24,6 +24,11 @@ internal sealed record Contender(string Name, Func<TestNamespace, Task<IBackend>
         NameOf(engine) + ", busy-poll",
         network => StartRingmasterAsync(network, engine, "worker.busy-poll=100us"));
 
+    /// <summary>Ringmaster with one of its I/O engines, merging frames of one flow.</summary>
+    internal static Contender RingmasterMerging(string engine) => new(
+        MergingNameOf(engine),
+        network => StartRingmasterAsync(network, engine, "worker.merge=on"));
+
     /// <summary>Ringmaster with two pairs on the first and the last CPU; all its other threads on either.</summary>
     internal static Contender RingmasterPairs { get; } = new(NameOf(IoUring), async network => await RingmasterProcess.StartAsync(
         network,
@@ -43,6 +48,8 @@ internal sealed record Contender(string Name, Func<TestNamespace, Task<IBackend>
     private static BackendOptions Options => new() { QueuePairs = 1, Addresses = [HostAddress + "/24"], Cpu = Cpus.Backend };
 
     internal static string NameOf(string engine) => $"Ringmaster {engine}";
+
+    internal static string MergingNameOf(string engine) => NameOf(engine) + ", merge";
 
     /// <summary>Any other back-end.</summary>
     /// <param name="name">Its name.</param>

@@ -24,7 +24,7 @@ internal static class BareMeasurement
         Meter first = Meter.Read(network, bare.Tap, bare.Process.Id);
         await Task.Delay(durations.Window, cancellation);
         Meter last = Meter.Read(network, bare.Tap, bare.Process.Id);
-        return Meter.Between(first, last, empty, workload.Direction);
+        return Meter.Between(first, last, empty, workload);
     }
 
     /// <summary>Who is at the loop's other end.</summary>

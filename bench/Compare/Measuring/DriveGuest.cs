@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using Ringmaster.Bench.Compare.Contenders;
 
@@ -12,9 +14,15 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
     internal const string DriverName = "ringmaster";
     private const int EchoSize = 64;
 
+    /// <summary>To which <c>ringmaster drive</c> sends.</summary>
+    private const int DiscardPort = 9;
+
     /// <summary>From the first frame to the first look, on top of the warm-up, and from the last look to the end.</summary>
     private static readonly TimeSpan Margin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    /// <summary>A driver like DPDK's, for else it would be the limit where frames are merged.</summary>
+    private static readonly string[] OneFlow = ["--flows", "1", "--poll", "--queue-size", "1024"];
 
     /// <summary>True: on the last CPU; false: on any.</summary>
     internal bool Pinned { get; init; } = true;
@@ -29,16 +37,21 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
     {
         bool sends = workload.Direction == Direction.GuestToTap;
         string[] direction = sends ? ["--mode", "tx"] : ["--mode", "rx", "--inject", backend.Tap];
+        string[] flows = workload.Flows == Flows.Several ? [] : OneFlow;
+        string[] target = workload.Flows == Flows.OneToSocket
+            ? ["--to", Contender.HostAddress, "--from", Contender.GuestAddress]
+            : [];
         string[] gso = workload.Gso ? ["--gso"] : [];
         string[] poll = Polls ? ["--poll"] : [];
+        using Socket? socket = workload.Flows == Flows.OneToSocket ? OpenSocket() : null;
         await using ManagedProcess drive = Start(
             durations.Window + (2 * Margin),
-            ["--frame-size", Text(workload.FrameSize), "--pairs", Text(pairs), .. direction, .. gso, .. poll]);
+            ["--frame-size", Text(workload.FrameSize), "--pairs", Text(pairs), .. direction, .. flows, .. target, .. gso, .. poll]);
         await Meter.MovingAsync(backend.Namespace, backend.Tap, workload.Direction, cancellation);
         await Task.Delay(durations.WarmUp + Margin, cancellation);
         Meter first = Read();
         await Task.Delay(durations.Window, cancellation);
-        Sample sample = Meter.Between(first, Read(), empty, workload.Direction);
+        Sample sample = Meter.Between(first, Read(), empty, workload);
         using JsonDocument result = await ResultAsync(drive);
         return sends ? sample : Delivered(sample, result.RootElement);
     }
@@ -80,6 +93,14 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
             LossPercent = 100 - ((100 - sample.LossPercent) * share),
         };
     }
+
+    /// <summary>What the guest sends to arrives here, and stays.</summary>
+    private Socket OpenSocket() => backend.Namespace.Inside(() =>
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        socket.Bind(new IPEndPoint(IPAddress.Parse(Contender.HostAddress), DiscardPort));
+        return socket;
+    });
 
     private ManagedProcess Start(TimeSpan duration, IEnumerable<string> arguments)
     {

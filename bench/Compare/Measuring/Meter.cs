@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Ringmaster.Native.Driver.Frames;
 
 namespace Ringmaster.Bench.Compare.Measuring;
 
@@ -6,7 +7,11 @@ namespace Ringmaster.Bench.Compare.Measuring;
 /// Looks at a process and its TAP twice: how many frames the kernel counted at the interface between the looks, and how
 /// much CPU time the process took.
 /// </summary>
-internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap)
+/// <remarks>
+/// The kernel counts a merged frame as one. But as each frame is one datagram behind the same headers, frames and bytes at the
+/// interface tell how many datagrams there were. What goes to a socket is counted where it was cut again, as UDP datagrams.
+/// </remarks>
+internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap, long Datagrams)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
@@ -14,7 +19,8 @@ internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap
     internal static Meter Read(TestNamespace network, string tap, int process)
     {
         InterfaceCounters counters = Counters(network, tap);
-        return new Meter(Stopwatch.GetTimestamp(), CpuTime.Of(process), counters);
+        long datagrams = UdpCounters.Arrived(network);
+        return new Meter(Stopwatch.GetTimestamp(), CpuTime.Of(process), counters, datagrams);
     }
 
     /// <summary>Waits until frames go through the TAP in a direction.</summary>
@@ -34,10 +40,10 @@ internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap
     }
 
     /// <summary>What happened between two looks.</summary>
-    internal static Sample Between(Meter first, Meter last, Sample empty, Direction direction)
+    internal static Sample Between(Meter first, Meter last, Sample empty, Workload workload)
     {
         double seconds = Stopwatch.GetElapsedTime(first.Timestamp, last.Timestamp).TotalSeconds;
-        long frames = Frames(last.Tap, direction) - Frames(first.Tap, direction);
+        long frames = last.Count(workload) - first.Count(workload);
         double cpu = (last.Cpu - first.Cpu).TotalSeconds;
         long dropped = last.Tap.SentDropped - first.Tap.SentDropped;
         return empty with
@@ -45,7 +51,19 @@ internal sealed record Meter(long Timestamp, TimeSpan Cpu, InterfaceCounters Tap
             FramesPerSecond = frames / seconds,
             NanosecondsPerFrame = frames == 0 ? double.NaN : cpu * 1e9 / frames,
             CpuShare = cpu / seconds,
-            LossPercent = direction == Direction.TapToGuest ? 100.0 * dropped / Math.Max(frames + dropped, 1) : null,
+            LossPercent = workload.Direction == Direction.TapToGuest ? 100.0 * dropped / Math.Max(frames + dropped, 1) : null,
+        };
+    }
+
+    private long Count(Workload workload)
+    {
+        const int headers = PacketWriter.DatagramPayload;
+        return workload switch
+        {
+            { Flows: Flows.OneToSocket } => Datagrams,
+            { Direction: Direction.GuestToTap, Gso: false } =>
+                (Tap.ReceivedBytes - (headers * Tap.ReceivedFrames)) / (workload.FrameSize - headers),
+            _ => Frames(Tap, workload.Direction),
         };
     }
 

@@ -37,7 +37,7 @@ internal sealed class TestpmdGuest : IGuest
             await Task.Delay(_durations.WarmUp, cancellation);
             Meter first = Read();
             await Task.Delay(_durations.Window, cancellation);
-            sample = Meter.Between(first, Read(), empty, workload.Direction);
+            sample = Meter.Between(first, Read(), empty, workload);
         }
 
         await _testpmd.StopForwardingAsync();

@@ -9,6 +9,19 @@ internal enum Direction
     TapToGuest,
 }
 
+/// <summary>To whom frames from the guest go, and of how many flows they are.</summary>
+internal enum Flows
+{
+    /// <summary>Several in turn, to a station that is not there.</summary>
+    Several,
+
+    /// <summary>One, to a station that is not there.</summary>
+    One,
+
+    /// <summary>One, to a socket of the host that nobody reads: the kernel counts each datagram that it has or had no room for.</summary>
+    OneToSocket,
+}
+
 /// <summary>Frames of one size in one direction.</summary>
 /// <param name="Direction">Which way.</param>
 /// <param name="FrameSize">Bytes, without the virtio header.</param>
@@ -27,9 +40,37 @@ internal sealed record Workload(Direction Direction, int FrameSize, bool Gso = f
         }),
     ];
 
+    /// <summary>What merging frames of one flow is measured with.</summary>
+    internal static IReadOnlyList<Workload> OfOneFlow { get; } =
+    [
+        new(Direction.GuestToTap, 64) { Flows = Flows.One },
+        new(Direction.GuestToTap, 1500) { Flows = Flows.One },
+        new(Direction.GuestToTap, 64) { Flows = Flows.OneToSocket },
+    ];
+
+    /// <summary>Where frames from the guest go.</summary>
+    internal Flows Flows { get; init; }
+
     /// <summary>Short and stable: the key in result files.</summary>
-    internal string Id => (Direction == Direction.GuestToTap ? "guest-to-tap/" : "tap-to-guest/") + Size;
+    internal string Id => Prefix + Size;
+
+    /// <summary>Which way, in words.</summary>
+    internal string Way => (Direction, Flows) switch
+    {
+        (Direction.TapToGuest, _) => "TAP to guest",
+        (_, Flows.Several) => "Guest to TAP",
+        (_, Flows.One) => "Guest to TAP, one flow",
+        _ => "Guest to a socket of the host, one flow",
+    };
 
     /// <summary>"64", "1500" or "gso".</summary>
     internal string Size => Gso ? "gso" : FrameSize.ToString(CultureInfo.InvariantCulture);
+
+    private string Prefix => (Direction, Flows) switch
+    {
+        (Direction.TapToGuest, _) => "tap-to-guest/",
+        (_, Flows.Several) => "guest-to-tap/",
+        (_, Flows.One) => "one-flow/",
+        _ => "one-flow-to-socket/",
+    };
 }

@@ -26,9 +26,10 @@ internal static class MarkdownReport
         WriteTargets(text, results);
         foreach ((string driver, string title) in Drivers)
         {
-            foreach (Workload work in Workload.All)
+            foreach (Workload work in Workload.All.Concat(Workload.OfOneFlow))
             {
-                WriteWork(text, results, driver, title, work);
+                string how = work.Flows == Flows.Several ? title : "`ringmaster drive` (polls, a ring of 1024)";
+                WriteWork(text, results, driver, how, work);
             }
         }
 
@@ -79,7 +80,7 @@ internal static class MarkdownReport
         double scale = work.Gso ? work.FrameSize * 8 / 1e9 : 1e-3;
         string kind = work.Gso ? $"GSO frames of {work.FrameSize} bytes" : $"frames of {work.FrameSize} bytes";
         text.AppendLine()
-            .AppendLine($"## {(toGuest ? "TAP to guest" : "Guest to TAP")}, {kind}, {driverName}").AppendLine()
+            .AppendLine($"## {work.Way}, {kind}, {driverName}").AppendLine()
             .Append($"| | {unit} | CPU, ns a frame | CPU used | rate, {Bare} | CPU time, {Bare} |")
             .AppendLine(toGuest ? " lost |" : "")
             .AppendLine($"|---|---|---|---|---|---|{(toGuest ? "---|" : "")}");

@@ -54,6 +54,17 @@ internal sealed record Target(string What, double Goal, Spread? Measured)
                 results.RateRatio(Ours, "tap-to-guest/" + size, ring, Contender.DpdkName));
         }
 
+        string merging = Contender.MergingNameOf(Contender.IoUring);
+        foreach ((string id, string what) in new[]
+        {
+            ("one-flow/64", "guest to TAP, 64 B"), ("one-flow/1500", "guest to TAP, 1500 B"),
+            ("one-flow-to-socket/64", "guest to a socket of the host, 64 B"),
+        })
+        {
+            yield return new Target(
+                $"{what}, one flow, merged: rate, of DPDK's", 1.5, results.RateRatio(Ours, id, merging, Contender.DpdkName));
+        }
+
         foreach ((string loop, Func<string, string> bare) in Loops)
         {
             yield return new Target(
