@@ -17,7 +17,7 @@ internal sealed record Target(string What, double Goal, Spread? Measured)
         ("p50", sample => sample.P50 ?? double.NaN), ("p99", sample => sample.P99 ?? double.NaN),
     ];
 
-    /// <summary>The bare loop that works for itself alone, and the one whose buffers another CPU touches as a guest does.</summary>
+    /// <summary>The bare loop that works for itself, and the one whose buffers another CPU touches as a guest does.</summary>
     private static readonly (string Name, Func<string, string> OfEngine)[] Loops =
     [
         ("", Ceiling.NameOf), (" with a guest", Ceiling.NameWithGuest),

@@ -9,8 +9,9 @@ namespace Ringmaster.Native.Linux;
 /// A raw io_uring with one registered file: submissions are filled in, sent and awaited together. All memory barriers
 /// towards the kernel's ring are here.
 /// <code>
-/// submission entry   0 u8 opcode   1 u8 flags   4 s32 file   16 u64 address   24 u32 length   28 u32 flags   32 u64 user data   (64 bytes)
-/// completion entry   0 u64 user data   8 s32 result   12 u32 flags                                             (16 bytes)
+/// submission entry, 64 bytes   0 u8 opcode   1 u8 flags   4 s32 file   16 u64 address   24 u32 length   28 u32 flags
+///                              32 u64 user data
+/// completion entry, 16 bytes   0 u64 user data   8 s32 result   12 u32 flags
 /// </code>
 /// Invariants: one thread makes, uses and disposes it (IORING_SETUP_SINGLE_ISSUER); no more is prepared between two
 /// <see cref="SubmitAndWait"/> than the ring has entries, so neither queue can overflow.
@@ -57,7 +58,8 @@ internal sealed unsafe partial class IoUring : IDisposable
     internal IoUring(int entries, int file)
     {
         Parameters parameters = new() { Flags = ClampEntries | SubmitAll | SingleIssuer | DeferTaskRun };
-        _fd = new OwnedFd((int)Sys.Result(syscall(SetupCall, entries, (nint)(&parameters), 0, 0, 0, 0)).OrThrow("io_uring_setup"));
+        IoResult ring = Sys.Result(syscall(SetupCall, entries, (nint)(&parameters), 0, 0, 0, 0));
+        _fd = new OwnedFd((int)ring.OrThrow("io_uring_setup"));
         _lease = _fd.Lease();
         try
         {
@@ -117,7 +119,7 @@ internal sealed unsafe partial class IoUring : IDisposable
         _unsubmitted++;
     }
 
-    /// <summary>Sends all prepared operations and waits until each has completed. On the non-blocking TAP that is at once.</summary>
+    /// <summary>Sends all prepared operations and waits until each has completed: at once, on the non-blocking TAP.</summary>
     /// <exception cref="LinuxException">The ring itself failed.</exception>
     internal void SubmitAndWait()
     {
@@ -210,7 +212,8 @@ internal sealed unsafe partial class IoUring : IDisposable
     }
 
     private void Register(int file) =>
-        Sys.Result(syscall(RegisterCall, _lease.Number, (nint)RegisterFiles, (nint)(&file), 1, 0, 0)).OrThrow("io_uring_register(FILES)");
+        Sys.Result(syscall(RegisterCall, _lease.Number, (nint)RegisterFiles, (nint)(&file), 1, 0, 0))
+            .OrThrow("io_uring_register(FILES)");
 
     // Errno is read only after a failure, and at once: see FrameCalls.
     private IoResult Enter(uint submitted, uint expected)

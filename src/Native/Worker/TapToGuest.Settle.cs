@@ -132,7 +132,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
         Count(length);
     }
 
-    /// <summary>Returns the chains that a frame lies in, from <paramref name="first"/> on, with the count in the frame's header.</summary>
+    /// <summary>Returns the chains of a frame, from <paramref name="first"/> on, with their count in its header.</summary>
     private void ReturnChains(int first, int length)
     {
         int left = length;

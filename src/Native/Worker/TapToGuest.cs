@@ -134,7 +134,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         return moved > 0;
     }
 
-    /// <summary>Pops one chain. A chain too short for the header is a bad one; a longer one than any frame is cut in account only.</summary>
+    /// <summary>Pops one chain. One too short for the header is bad; one longer than any frame is cut in account only.</summary>
     private bool TryPopChain()
     {
         if (_popped == MaxChains)
