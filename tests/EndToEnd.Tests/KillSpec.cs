@@ -69,7 +69,7 @@ public sealed class KillSpec(KillSpec.Killed served) : IClassFixture<KillSpec.Ki
             : options;
     }
 
-    /// <summary>Frames both ways; once so many have been moved, the process is killed, and they go on until it has ended.</summary>
+    /// <summary>Frames both ways; the process is killed once so many have been moved, and they go on until its end.</summary>
     private async Task RunUntilKilledAsync(VirtioNetDriver driver, RingmasterProcess backend, long moved)
     {
         using PacketSocket host = served.OpenHost();

@@ -61,6 +61,9 @@ internal sealed class HostFixture : IAsyncDisposable
     /// <summary>The interfaces in the namespace, as <c>ip</c> shows them.</summary>
     internal Task<string> InterfacesAsync() => _network.ConfigureAsync("-brief", "address");
 
+    /// <summary>Whether there is such an interface in the namespace.</summary>
+    internal bool HasInterface(string name) => _network.CountersOf(name) is not null;
+
     /// <summary>A connection to a socket; fails when nobody listens.</summary>
     internal static async Task<Socket> ConnectAsync(string path)
     {

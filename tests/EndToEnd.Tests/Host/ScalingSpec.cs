@@ -40,7 +40,7 @@ public sealed class ScalingSpec(ITestOutputHelper output)
         using Process many = await ServeAsync(host, Many);
         AssertStartedWithin(MaxStart + (Many * MaxStartPerDevice), many);
         using Guests all = new(host, Many);
-        double idle = await QuietestAsync(many, seconds: 3, MaxIdle);
+        double idle = await QuietestAsync(many, seconds: 10, MaxIdle);
         double perPair = (ResidentMiB(many) - alone) / ((Many - 1) * Pairs);
 
         output.WriteLine($"one: {alone:F1} MiB; each further pair: {perPair:F3} MiB; {Many} idle: {idle:P3} of a core");

@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -76,11 +77,22 @@ internal sealed class TestNamespace : IAsyncDisposable
             : throw new InvalidOperationException($"In network namespace {Name}: {failure.Message}", failure);
     }
 
-    /// <summary>Sends one echo request from inside and waits for the reply.</summary>
+    /// <summary>
+    /// Sends one echo request from inside and waits for the reply. While nobody takes frames from a TAP, its own queue is full
+    /// and the kernel takes no request (<see cref="IPStatus.NoResources"/>).
+    /// </summary>
     internal IPStatus Ping(string address, TimeSpan timeout) => Inside(() =>
     {
         using Ping ping = new();
-        return ping.Send(address, (int)timeout.TotalMilliseconds).Status;
+        try
+        {
+            return ping.Send(address, (int)timeout.TotalMilliseconds).Status;
+        }
+        catch (PingException failure)
+            when (failure.InnerException is SocketException { SocketErrorCode: SocketError.NoBufferSpaceAvailable })
+        {
+            return IPStatus.NoResources;
+        }
     });
 
     /// <summary>The counters of one interface; null while there is no such interface.</summary>
