@@ -46,7 +46,10 @@ internal sealed class DriveGuest(IBackend backend, Durations durations) : IGuest
         using Socket? socket = workload.Flows == Flows.OneToSocket ? OpenSocket() : null;
         await using ManagedProcess drive = Start(
             durations.Window + (2 * Margin),
-            ["--frame-size", Text(workload.FrameSize), "--pairs", Text(pairs), .. direction, .. flows, .. target, .. gso, .. poll]);
+            [
+                "--frame-size", Text(workload.FrameSize), "--pairs", Text(pairs),
+                .. direction, .. flows, .. target, .. gso, .. poll,
+            ]);
         await Meter.MovingAsync(backend.Namespace, backend.Tap, workload.Direction, cancellation);
         await Task.Delay(durations.WarmUp + Margin, cancellation);
         Meter first = Read();

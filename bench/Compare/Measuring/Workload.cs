@@ -18,7 +18,7 @@ internal enum Flows
     /// <summary>One, to a station that is not there.</summary>
     One,
 
-    /// <summary>One, to a socket of the host that nobody reads: the kernel counts each datagram that it has or had no room for.</summary>
+    /// <summary>One, to a socket of the host that nobody reads: the kernel counts datagrams with and without room.</summary>
     OneToSocket,
 }
 
