@@ -14,6 +14,8 @@ namespace Ringmaster.EndToEnd.Tests.Matrix;
 /// </remarks>
 public sealed class DpdkMatrixSpec(MatrixCard served) : IClassFixture<MatrixCard>
 {
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
+
     private static readonly Cell[] Sample =
     [
         new(packed: false, mergeable: false, inOrder: false, 1, 64, vectorized: true),
@@ -48,8 +50,12 @@ public sealed class DpdkMatrixSpec(MatrixCard served) : IClassFixture<MatrixCard
     {
         RingCell ring = CellsByName[cell].Ring;
         using PacketSocket host = await served.HostAsync();
+        int mark = served.Backend.Process.Mark;
         await using TestpmdFrontEnd testpmd = await TestpmdFrontEnd.StartAsync(served.Backend, CellsByName[cell].Options);
         Assert.Equal(ring.Features, testpmd.Features & RingCell.Switched);
+
+        // Until then the TAP has one queue less, and a flow stays with the queue that the guest has answered it by.
+        await served.Backend.Process.LineAsync($"pair {ring.Pairs - 1}: Tx queue changed, enabled", Timeout, mark);
         await testpmd.StartForwardingAsync("io");
         InterfaceCounters before = served.Counters();
         MirrorExchange exchange = new(host);
