@@ -29,8 +29,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
 
     private readonly ReadinessLoop _loop;
     private readonly ImmutableArray<OwnedFd> _inherited;
-    private readonly Lock _gate = new();
-    private Task? _stopped;
+    private readonly Lazy<Task> _stopped;
 
     private RingmasterBackend(ActorSystem system, IActorRef supervisor, ReadinessLoop loop, ImmutableArray<OwnedFd> inherited)
     {
@@ -38,6 +37,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
         Supervisor = supervisor;
         _loop = loop;
         _inherited = inherited;
+        _stopped = new Lazy<Task>(StopOnceAsync);
     }
 
     /// <summary>The actor system. It ends with the back-end.</summary>
@@ -112,13 +112,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
     /// Stops everything, within 2 s: front-ends are cut off, socket files removed, workers ended. Asked again, it
     /// gives the same task.
     /// </summary>
-    public Task StopAsync()
-    {
-        lock (_gate)
-        {
-            return _stopped ??= StopOnceAsync();
-        }
-    }
+    public Task StopAsync() => _stopped.Value;
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);

@@ -5,7 +5,6 @@ using Ringmaster.Actors.Settings;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
 using Ringmaster.Native.VhostUser;
-using Ringmaster.Native.Virtio;
 
 namespace Ringmaster.Fuzz;
 
@@ -77,27 +76,9 @@ internal static partial class MessageTarget
         }
 
         Close(state.FdsNotIn(step.Next));
-        Check(step.Next);
+        SessionRules.Check(step.Next, MaxQueueSize);
         _ = step.Reply.ToPayload(step.Next);
         return step.Next;
-    }
-
-    private static void Check(SessionState state)
-    {
-        Assert.Equal(0ul, (ulong)(state.Features & ~state.Profile.OfferedFeatures));
-        Assert.Equal(0ul, (ulong)(state.ProtocolFeatures & ~state.Profile.OfferedProtocolFeatures));
-        Assert.True(state.Regions.Length <= VhostUserSession.MaxMemorySlots);
-        Assert.All(state.Fds, fd => Assert.False(fd.IsClosed));
-        for (int ring = 0; ring < state.Rings.Length; ring++)
-        {
-            if (state.PlanOf(ring) is { } plan)
-            {
-                Assert.True(state.Rings[ring].Started);
-                Assert.True(int.IsPow2(plan.Size) || plan.Features.HasFlag(VirtioFeatures.RingPacked));
-                Assert.InRange(plan.Size, 1, MaxQueueSize);
-                Assert.Null(RingLayout.Check(plan.Size, state.Rings[ring].Addresses!.Value, plan.Features));
-            }
-        }
     }
 
     private static void Send(InputReader records, int socket)

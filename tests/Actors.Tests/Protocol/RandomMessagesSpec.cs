@@ -1,10 +1,10 @@
 using System.Collections.Immutable;
 using CsCheck;
 using Ringmaster.Actors.Protocol;
+using Ringmaster.Fuzz;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.VhostUser;
-using Ringmaster.Native.Virtio;
 using static Ringmaster.Actors.Tests.Protocol.Conversation;
 
 namespace Ringmaster.Actors.Tests.Protocol;
@@ -93,7 +93,7 @@ public sealed class RandomMessagesSpec
             Assert.All(fds, fd => Assert.True(fd.IsClosed || carried.Contains(fd) || session.State.Fds.Contains(fd)));
             Close(old.FdsNotIn(session.State));
             Close(carried);
-            CheckState(session.State);
+            SessionRules.Check(session.State, MaxQueueSize);
             Assert.True(session.Last.Refusal is null || session.Last.Effects.IsEmpty);
             _ = session.Payload();
         }
@@ -131,24 +131,6 @@ public sealed class RandomMessagesSpec
         InflightPayload.MinSizeInBytes => Inflight,
         _ => throw new ArgumentOutOfRangeException(nameof(size)),
     };
-
-    private static void CheckState(SessionState state)
-    {
-        Assert.Equal(0ul, (ulong)(state.Features & ~state.Profile.OfferedFeatures));
-        Assert.Equal(0ul, (ulong)(state.ProtocolFeatures & ~state.Profile.OfferedProtocolFeatures));
-        Assert.True(state.Regions.Length <= VhostUserSession.MaxMemorySlots);
-        Assert.All(state.Fds, fd => Assert.False(fd.IsClosed));
-        for (int ring = 0; ring < state.Rings.Length; ring++)
-        {
-            if (state.PlanOf(ring) is { } plan)
-            {
-                Assert.True(state.Rings[ring].Started);
-                Assert.True(int.IsPow2(plan.Size) || plan.Features.HasFlag(VirtioFeatures.RingPacked));
-                Assert.True(plan.Size <= MaxQueueSize);
-                Assert.Null(RingLayout.Check(plan.Size, state.Rings[ring].Addresses!.Value, plan.Features));
-            }
-        }
-    }
 
     private static IEnumerable<OwnedFd> Carried(SessionEffect effect) => effect switch
     {
