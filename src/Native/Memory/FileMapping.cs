@@ -9,24 +9,26 @@ namespace Ringmaster.Native.Memory;
 /// <remarks>
 /// Layout:
 /// <code>
-///   _base            Host                        Host + size        _base + _length
-///   | page-aligned   | first byte of the range   | end of the range | page-aligned
+///   reserved   Base             Host                        Host + size        Base + Length   end of what is reserved
+///   | guard    | page-aligned   | first byte of the range   | end of the range | guard         |
 /// </code>
+/// The guards may not be touched: a step past the mapping ends in a fault (a system call's in EFAULT), and never in the
+/// memory of another guest.
 /// Owner: whoever mapped it. Thread-safe to read; <see cref="Dispose"/> once, when nobody holds a pointer into it any more.
 /// It has no finalizer on purpose: pointers are held where the collector does not see them.
 /// </remarks>
 internal sealed unsafe class FileMapping : IDisposable
 {
-    private readonly byte* _base;
-    private readonly ulong _length;
+    private readonly GuardedRange _reserved;
     private SigbusSlot* _slot; // null when there is no guard, and after Dispose
     private bool _faulted;
     private bool _disposed;
 
-    private FileMapping(byte* start, ulong length, ulong before, ulong pageSize, SigbusSlot* slot)
+    private FileMapping(GuardedRange reserved, byte* start, ulong length, ulong before, ulong pageSize, SigbusSlot* slot)
     {
-        _base = start;
-        _length = length;
+        _reserved = reserved;
+        Base = start;
+        Length = length;
         PageSize = pageSize;
         _slot = slot;
         Host = start + before;
@@ -36,10 +38,10 @@ internal sealed unsafe class FileMapping : IDisposable
     internal byte* Host { get; }
 
     /// <summary>The first byte of the first page.</summary>
-    internal byte* Base => _base;
+    internal byte* Base { get; }
 
     /// <summary>Bytes of all pages.</summary>
-    internal ulong Length => _length;
+    internal ulong Length { get; }
 
     /// <summary>Bytes of a page, or of a huge page.</summary>
     internal ulong PageSize { get; }
@@ -89,7 +91,7 @@ internal sealed unsafe class FileMapping : IDisposable
                 _slot = null;
             }
 
-            MemoryCalls.Unmap(_base, _length).OrThrow("munmap");
+            _reserved.Release();
         }
     }
 
@@ -101,20 +103,24 @@ internal sealed unsafe class FileMapping : IDisposable
     {
         ulong before = offset % pageSize;
         ulong length = (before + size + pageSize - 1) / pageSize * pageSize;
+        if (GuardedRange.TryReserve(length, offset - before, pageSize, out byte* start, out reason) is not { } reserved)
+        {
+            return null;
+        }
+
         IoResult mapped = MemoryCalls.Map(
+            start,
             length,
             MemoryCalls.ProtectRead | MemoryCalls.ProtectWrite,
-            MemoryCalls.MapShared | MemoryCalls.MapNoReserve,
+            MemoryCalls.MapShared | MemoryCalls.MapNoReserve | MemoryCalls.MapFixed,
             fd,
             offset - before);
         if (!mapped.Ok)
         {
+            reserved.Release();
             reason = "mmap: " + Errno.Describe(mapped.Error);
             return null;
         }
-
-        reason = null;
-        byte* start = (byte*)mapped.Count;
 
         // Niceties, so their failure is of no interest: no guest memory in core dumps, no page tables copied by fork.
         MemoryCalls.Advise(start, length, MemoryCalls.AdviseDontDump);
@@ -122,11 +128,11 @@ internal sealed unsafe class FileMapping : IDisposable
         SigbusSlot* slot = SigbusGuard.Register(start, length, pageSize);
         if (slot == null && SigbusGuard.Problem is null)
         {
-            MemoryCalls.Unmap(start, length);
+            reserved.Release();
             reason = "too many mappings to guard";
             return null;
         }
 
-        return new FileMapping(start, length, before, pageSize, slot);
+        return new FileMapping(reserved, start, length, before, pageSize, slot);
     }
 }

@@ -6,11 +6,13 @@ namespace Ringmaster.Native.Memory;
 /// <summary>The system calls about mappings and the files behind them. Set-up paths only.</summary>
 internal static unsafe partial class MemoryCalls
 {
+    internal const int ProtectNone = 0;
     internal const int ProtectRead = 1;
     internal const int ProtectWrite = 2;
     internal const int ProtectExecute = 4;
     internal const int MapShared = 0x01;
     internal const int MapPrivate = 0x02;
+    internal const int MapFixed = 0x10;
     internal const int MapAnonymous = 0x20;
     internal const int MapNoReserve = 0x4000;
     internal const int AdviseDontFork = 10;
@@ -27,7 +29,12 @@ internal static unsafe partial class MemoryCalls
     /// <summary>Maps memory.</summary>
     /// <returns>The address as the count, or an errno. User addresses are positive as a long on every Linux.</returns>
     internal static IoResult Map(ulong length, int protection, int flags, int fd, ulong offset) =>
-        Sys.Result(mmap(null, (nuint)length, protection, flags, fd, (long)offset));
+        Map(null, length, protection, flags, fd, offset);
+
+    /// <summary>Maps memory at an address: with <see cref="MapFixed"/> there, in the place of what was mapped.</summary>
+    /// <returns>The address as the count, or an errno.</returns>
+    internal static IoResult Map(byte* address, ulong length, int protection, int flags, int fd, ulong offset) =>
+        Sys.Result(mmap(address, (nuint)length, protection, flags, fd, (long)offset));
 
     internal static IoResult Unmap(byte* address, ulong length) => Sys.Result(munmap(address, (nuint)length));
 

@@ -1,38 +1,32 @@
-using System.Runtime.InteropServices;
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Tests.Memory;
 
 namespace Ringmaster.Native.Tests.Virtio.Support;
 
 /// <summary>
-/// Guest memory of which every region has a page without any access right before and behind it, so that a ring that
-/// touches what is not the guest's ends the test run at once.
+/// Guest memory in regions of the test's choice. Each has a guard page before and behind it, as all of them have, so that a
+/// ring that touches what is not the guest's ends the test run at once.
 /// </summary>
-internal sealed unsafe partial class GuardedMemory : IDisposable
+internal sealed unsafe class GuardedMemory : IDisposable
 {
     /// <summary>The front-end's virtual address of guest address 0.</summary>
     internal const ulong UserBase = 0x7000_0000_0000;
 
     internal const ulong Page = 4096;
-    private const int Private = 2;
-    private const int Anonymous = 0x20;
-    private const int FixedNoReplace = 0x10_0000;
-    private const int Attempts = 200;
 
-    private readonly List<(nint Address, ulong Length)> _guards = [];
-    private readonly List<(ulong Guest, ulong Size)> _regions = [];
+    private readonly (ulong Guest, ulong Size)[] _regions;
 
     /// <summary>Maps regions, whole pages each, at guest addresses.</summary>
     internal GuardedMemory(params (ulong Guest, ulong Size)[] regions)
     {
-        foreach ((ulong guest, ulong size) in regions)
-        {
-            AddGuarded(new MemoryRegionLayout(guest, size, UserBase + guest, 0));
-            _regions.Add((guest, size));
-        }
+        SharedFile[] files = Array.ConvertAll(regions, region => new SharedFile(region.Size));
+        Table = GuestMemory.Map([.. regions.Zip(
+            files, (region, file) => (new MemoryRegionLayout(region.Guest, region.Size, UserBase + region.Guest, 0), file.Fd))]);
+        Array.ForEach(files, file => file.Dispose());
+        _regions = regions;
     }
 
-    internal GuestMemory Table { get; private set; } = GuestMemory.Empty;
+    internal GuestMemory Table { get; }
 
     /// <summary>What rings are attached with.</summary>
     internal GuestView View => new(Table, Log, Inflight: Inflight);
@@ -87,7 +81,7 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
 
     /// <summary>True when the whole range in this process belongs to one region.</summary>
     internal bool Holds(byte* host, ulong length) =>
-        _regions.Exists(region => host >= At(region.Guest) && (ulong)(host - At(region.Guest)) <= region.Size
+        Array.Exists(_regions, region => host >= At(region.Guest) && (ulong)(host - At(region.Guest)) <= region.Size
             && length <= region.Size - (ulong)(host - At(region.Guest)));
 
     /// <summary>The numbers of all pages that are mapped.</summary>
@@ -102,62 +96,5 @@ internal sealed unsafe partial class GuardedMemory : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        Table.Release();
-        foreach ((nint address, ulong length) in _guards)
-        {
-            MemoryCalls.Unmap((byte*)address, length).OrThrow("munmap");
-        }
-    }
-
-    private void AddGuarded(MemoryRegionLayout layout)
-    {
-        using var file = new SharedFile(layout.Size);
-        for (int attempt = 0; attempt < Attempts; attempt++)
-        {
-            GuestMemory before = Table;
-            GuestMemory grown = before.Regions.Count == 0 ? GuestMemory.Map([(layout, file.Fd)]) : before.Add(layout, file.Fd);
-            Assert.True(grown.TryTranslate(layout.GuestAddress, 1, out byte* host, out _));
-            if (TryGuard(host - Page) & TryGuard(host + layout.Size))
-            {
-                Table = grown;
-                before.Release();
-                return;
-            }
-
-            // Something else is mapped next to it. What is reserved in its place moves the next attempt elsewhere.
-            grown.Release();
-            Reserve(host, layout.Size);
-        }
-
-        throw new InvalidOperationException("No room was found for a region between two guard pages.");
-    }
-
-    /// <summary>Puts a guard page at an address; true when there is one, also an earlier one.</summary>
-    private bool TryGuard(byte* address)
-    {
-        if (_guards.Exists(guard => (nint)address >= guard.Address && (nint)address < guard.Address + (nint)guard.Length))
-        {
-            return true;
-        }
-
-        return Reserve(address, Page);
-    }
-
-    /// <summary>Takes a range that nobody may touch; false when something is mapped there.</summary>
-    private bool Reserve(byte* address, ulong length)
-    {
-        nint mapped = mmap(address, (nuint)length, 0, Private | Anonymous | FixedNoReplace, -1, 0);
-        if (mapped == -1)
-        {
-            return false;
-        }
-
-        _guards.Add((mapped, length));
-        return mapped == (nint)address;
-    }
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial nint mmap(void* address, nuint length, int protection, int flags, int fd, long offset);
+    public void Dispose() => Table.Release();
 }
