@@ -74,9 +74,9 @@ internal static class DeviceSettingsReader
     {
         var worker = new WorkerSettings
         {
-            Cpus = reader.List("cpus", ValueForms.Integer(0, 8191), empty: "auto"),
+            Cpus = reader.List("cpus", ValueForms.Integer(0, 8191), empty: ValueForms.Auto),
             Io = reader.Value("io", ValueForms.OneOf<IoEngine>()),
-            BusyPoll = reader.Value("busy-poll", ValueForms.Duration(TimeSpan.Zero, LongestBusyPoll, bareUnit: "us")),
+            BusyPoll = reader.Value("busy-poll", ValueForms.BusyPoll(LongestBusyPoll)),
             Merge = reader.Value("merge", ValueForms.Switch),
         };
         reader.RefuseUnknown();

@@ -67,7 +67,7 @@ public static class SettingsText
 
     private static void Worker(Writer writer, WorkerSettings worker)
     {
-        writer.Value("cpus", worker.Cpus.IsEmpty ? "auto" : List(worker.Cpus, Number));
+        writer.Value("cpus", worker.Cpus.IsEmpty ? ValueForms.Auto : List(worker.Cpus, Number));
         writer.Value("io", ValueForms.Text(worker.Io));
         writer.Value("busy-poll", ValueForms.Text(worker.BusyPoll));
         writer.Value("merge", Switch(worker.Merge));

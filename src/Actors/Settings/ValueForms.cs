@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Ringmaster.Native.Tap;
+using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Settings;
 
@@ -10,6 +11,9 @@ internal static class ValueForms
 {
     /// <summary>What stands for "not set" where that is allowed.</summary>
     internal const string None = "none";
+
+    /// <summary>What leaves a choice to Ringmaster.</summary>
+    internal const string Auto = "auto";
 
     // sizeof(sockaddr_un.sun_path) less the terminating zero.
     private const int MaxSocketPath = 107;
@@ -62,6 +66,20 @@ internal static class ValueForms
             (string text, out TimeSpan value) => TryDuration(text, bareUnit, out value) && value >= least && value <= most);
     }
 
+    /// <param name="most">The longest.</param>
+    internal static ValueForm<BusyPoll> BusyPoll(TimeSpan most)
+    {
+        ValueForm<TimeSpan> time = Duration(TimeSpan.Zero, most, bareUnit: "us");
+        return new ValueForm<BusyPoll>(
+            $"{Auto}, or {time.Allowed}",
+            (string text, out BusyPoll value) =>
+            {
+                bool isTime = time.TryParse(text, out TimeSpan limit);
+                value = isTime ? new BusyPoll(limit) : Native.Worker.BusyPoll.Auto;
+                return isTime || text == Auto;
+            });
+    }
+
     /// <summary>One of an enum's names, in kebab-case.</summary>
     internal static ValueForm<T> OneOf<T>()
         where T : struct, Enum
@@ -92,6 +110,8 @@ internal static class ValueForms
 
     internal static string Text<T>(T value)
         where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
+
+    internal static string Text(BusyPoll value) => value == Native.Worker.BusyPoll.Auto ? Auto : Text(value.Limit);
 
     /// <summary>A time in the largest unit that gives a whole number.</summary>
     internal static string Text(TimeSpan value)

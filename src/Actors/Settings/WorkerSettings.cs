@@ -12,8 +12,8 @@ public sealed record WorkerSettings
     /// <summary>The engine that moves frames to and from the TAP.</summary>
     public required IoEngine Io { get; init; }
 
-    /// <summary>How long a worker polls before it sleeps; zero = not at all.</summary>
-    public required TimeSpan BusyPoll { get; init; }
+    /// <summary>Whether a worker polls before it sleeps; <c>auto</c> is <see cref="BusyPoll.Auto"/>.</summary>
+    public required BusyPoll BusyPoll { get; init; }
 
     /// <summary>True: frames of one flow are merged on their way to the TAP.</summary>
     public required bool Merge { get; init; }

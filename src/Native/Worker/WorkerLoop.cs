@@ -21,7 +21,6 @@ internal sealed partial class WorkerLoop
     private const int MaxEvents = 16;
     private const int RoundsBetweenGlances = 16;
     private const int Forever = -1;
-    private static readonly TimeSpan FirstPollWindow = TimeSpan.FromMicroseconds(10);
 
     private readonly WorkerPlan _plan;
     private readonly Mailbox _mailbox;
@@ -50,7 +49,7 @@ internal sealed partial class WorkerLoop
         _tx = new RingSlot(RingSide.Tx, WorkerToken.TxKick, _epoll);
         _watched = new WatchedFds(_epoll);
         _tapWatch = new TapWatch(_epoll, _tap);
-        _poll = new PollWindow(TicksOf(plan.BusyPoll), Math.Min(TicksOf(FirstPollWindow), TicksOf(plan.BusyPoll)));
+        _poll = PollWindow.Of(plan.BusyPoll);
         _view.Memory.Retain();
     }
 
@@ -70,7 +69,7 @@ internal sealed partial class WorkerLoop
 
             if (progress)
             {
-                _poll.Busy();
+                _poll.Busy(_plan.Counters[WorkerCounter.TxFrames], _plan.Counters[WorkerCounter.RxFrames]);
                 if (++rounds >= RoundsBetweenGlances)
                 {
                     rounds = 0;
@@ -103,8 +102,6 @@ internal sealed partial class WorkerLoop
         _view.Memory.Release();
         return bases;
     }
-
-    private static long TicksOf(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
     private void Acquire()
     {

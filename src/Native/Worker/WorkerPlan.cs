@@ -20,7 +20,7 @@ public enum IoEngine
 /// <param name="Generation">Counts the workers of one pair; stamped on every report so that stale ones are ignored.</param>
 /// <param name="Cpu">The CPU to pin to, or null for no pinning.</param>
 /// <param name="Io">The I/O engine.</param>
-/// <param name="BusyPoll">The longest time to poll before sleeping (see <see cref="PollWindow"/>); zero = sleep at once.</param>
+/// <param name="BusyPoll">Whether it polls before it sleeps.</param>
 /// <param name="Merge">Whether frames of one flow are merged on their way to the TAP (see <see cref="SegmentMerger"/>).</param>
 /// <param name="Tap">The TAP queue. Owned by the device; the worker only borrows it.</param>
 /// <param name="Counters">Where to count; belongs to the queue pair, so that counts outlive the worker.</param>
@@ -29,7 +29,7 @@ public sealed record WorkerPlan(
     long Generation,
     int? Cpu,
     IoEngine Io,
-    TimeSpan BusyPoll,
+    BusyPoll BusyPoll,
     bool Merge,
     TapQueue Tap,
     WorkerCounters Counters);

@@ -122,7 +122,7 @@ public sealed class WorkerPairSpec : IDisposable
     {
         long generation = _pair.BeginGeneration();
         var plan = new WorkerPlan(
-            "net0/pair-0", generation, null, IoEngine.Syscall, TimeSpan.Zero, Merge: false, null!, _pair.Counters.Live);
+            "net0/pair-0", generation, null, IoEngine.Syscall, BusyPoll.Off, Merge: false, null!, _pair.Counters.Live);
         _pair.Started(new FakeWorker(plan, _ => { }, holds: true));
     }
 

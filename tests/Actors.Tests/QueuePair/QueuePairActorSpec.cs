@@ -168,7 +168,7 @@ public sealed class QueuePairActorSpec : TestKit
     }
 
     private static WorkerPlan Plan(long generation) =>
-        new("net0/pair-1", generation, null, IoEngine.Syscall, TimeSpan.Zero, Merge: false, null!, new WorkerCounters());
+        new("net0/pair-1", generation, null, IoEngine.Syscall, BusyPoll.Off, Merge: false, null!, new WorkerCounters());
 
     private FakeWorker Start(long generation)
     {

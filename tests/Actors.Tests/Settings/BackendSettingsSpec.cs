@@ -29,7 +29,7 @@ public sealed class BackendSettingsSpec
         Assert.Equal("rm-net0", device.Tap.Name);
         Assert.Equal(new IpPrefix(IPAddress.Parse("192.168.76.1"), 24), Assert.Single(device.Tap.Addresses));
         Assert.Equal(IoEngine.Auto, device.Worker.Io);
-        Assert.Equal(TimeSpan.Zero, device.Worker.BusyPoll);
+        Assert.Equal(BusyPoll.Auto, device.Worker.BusyPoll);
         Assert.False(device.Worker.Merge);
         Assert.Null(device.Worker.CpuOf(0));
         Assert.Equal(TimeSpan.FromMilliseconds(50), device.Restart.MinBackoff);
@@ -116,7 +116,7 @@ public sealed class BackendSettingsSpec
     {
         DeviceSettings device = Load($"ringmaster.devices.net0.worker.busy-poll = {text}").Devices[0];
 
-        Assert.Equal(TimeSpan.FromMicroseconds(microseconds), device.Worker.BusyPoll);
+        Assert.Equal(new BusyPoll(TimeSpan.FromMicroseconds(microseconds)), device.Worker.BusyPoll);
     }
 
     [Theory]
@@ -138,7 +138,7 @@ public sealed class BackendSettingsSpec
             ringmaster.device-defaults.worker { busy-poll = 1500, merge = on }
             ringmaster.devices {
               a { mac = "02:00:00:00:00:0a", mtu = 9000, worker.cpus = [1], features.csum = off, restart.window = 90s }
-              b { tap.bridge = br0, tap.netns = "/run/netns/lab", tap.address = "10.0.0.1/8", protocol-features.rarp = off }
+              b { worker.busy-poll = auto, tap.bridge = br0, tap.netns = "/run/netns/lab", tap.address = "10.0.0.1/8", protocol-features.rarp = off }
             }
             """);
 
@@ -148,6 +148,7 @@ public sealed class BackendSettingsSpec
         Assert.Equal(text, SettingsText.Of(again));
         Assert.Contains("window = 90s", text, StringComparison.Ordinal);
         Assert.Contains("busy-poll = 1500us", text, StringComparison.Ordinal);
+        Assert.Contains("busy-poll = auto", text, StringComparison.Ordinal);
         Assert.Contains("merge = on", text, StringComparison.Ordinal);
         Assert.Contains("host-uso = off", text, StringComparison.Ordinal);
     }

@@ -34,7 +34,7 @@ internal sealed class FakeKind(DeviceSettings settings, FakeHost host) : IDevice
     public void ChangeMtu(int mtu) => host.OnChangeMtu(mtu);
 
     public WorkerPlan PlanWorker(int pair, long generation, int? cpu, WorkerCounters counters) =>
-        new($"{settings.Name}/pair-{pair}", generation, cpu, IoEngine.Syscall, TimeSpan.Zero, Merge: false, null!, counters);
+        new($"{settings.Name}/pair-{pair}", generation, cpu, IoEngine.Syscall, BusyPoll.Off, Merge: false, null!, counters);
 
     public ReadOnlyMemory<byte> Announcement(MacAddress mac) => mac.ToArray();
 

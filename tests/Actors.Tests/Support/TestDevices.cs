@@ -42,7 +42,7 @@ internal static class TestDevices
         QueueSize = 256,
         QueueNum = QueueNumUnit.Vrings,
         Tap = new TapSettings { Name = name, Persist = false },
-        Worker = new WorkerSettings { Io = IoEngine.Syscall, BusyPoll = TimeSpan.Zero, Merge = false },
+        Worker = new WorkerSettings { Io = IoEngine.Syscall, BusyPoll = BusyPoll.Off, Merge = false },
         Features = Features,
         ProtocolFeatures = ProtocolFeatures,
         Restart = Restart,

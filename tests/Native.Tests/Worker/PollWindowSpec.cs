@@ -7,13 +7,16 @@ public sealed class PollWindowSpec
 {
     private const long Limit = 100;
     private const long First = 10;
-    private readonly PollWindow _window = new(Limit, First);
+    private readonly PollWindow _window = new(Limit, First, onlyForAnswers: false);
+    private readonly PollWindow _answers = new(Limit, First, onlyForAnswers: true);
     private long _now = 1000;
+    private long _sent;
+    private long _received;
 
     [Fact]
     public void Without_a_limit_it_never_polls()
     {
-        var window = new PollWindow(0, First);
+        var window = new PollWindow(0, First, onlyForAnswers: false);
 
         Assert.False(window.On);
         Assert.False(window.Continues(0));
@@ -79,17 +82,109 @@ public sealed class PollWindowSpec
         Assert.True(polled <= 2 * Limit, $"polled for {polled}");
     }
 
-    /// <summary>Nothing comes for some time; the window ends before it, or work is found while it is open.</summary>
-    private void Gap(long length)
+    [Fact]
+    public void A_wake_without_work_does_not_count()
     {
-        Assert.Equal(_window.Length > 0, _window.Continues(_now));
-        bool found = _window.Continues(_now + length);
+        Gap(35);
+        Assert.True(_window.Continues(_now));
+        for (int i = 1; i < 10; i++)
+        {
+            _window.Woke(_now + (i * Limit));
+            Assert.False(_window.Continues(_now + (i * Limit)));
+        }
+
+        Assert.Equal(First, _window.Length);
+    }
+
+    [Fact]
+    public void Only_for_answers_it_grows_while_frames_go_to_and_fro()
+    {
+        List<long> lengths = [];
+        for (int i = 0; i < 3; i++)
+        {
+            Gap(_answers, 35, sent: 1, received: 0);
+            lengths.Add(_answers.Length);
+            Gap(_answers, 35, sent: 0, received: 2);
+            lengths.Add(_answers.Length);
+        }
+
+        Assert.Equal([0, 10, 20, 40, 40, 40], lengths);
+    }
+
+    [Theory]
+    [InlineData(1, 0, 1, 0)]
+    [InlineData(0, 1, 0, 1)]
+    [InlineData(1, 0, 0, 5)]
+    [InlineData(5, 0, 0, 1)]
+    [InlineData(64, 0, 0, 64)]
+    [InlineData(0, 0, 0, 0)]
+    public void Only_for_answers_a_stream_is_not_polled_for(long sent, long received, long thenSent, long thenReceived)
+    {
+        for (int i = 0; i < 10; i++)
+        {
+            Gap(_answers, 35, sent, received);
+            Gap(_answers, 35, thenSent, thenReceived);
+        }
+
+        Assert.Equal(0, _answers.Length);
+    }
+
+    [Fact]
+    public void Only_for_answers_it_shrinks_when_questions_and_answers_become_a_stream()
+    {
+        Answers(6);
+        Assert.Equal(40, _answers.Length);
+
+        List<long> lengths = [];
+        for (int i = 0; i < 3; i++)
+        {
+            Gap(_answers, 15, sent: 1, received: 0);
+            lengths.Add(_answers.Length);
+        }
+
+        Assert.Equal([40, 20, 10], lengths);
+    }
+
+    [Fact]
+    public void All_that_is_moved_between_two_waits_is_one_question()
+    {
+        Answers(6);
+        Gap(_answers, 15, sent: 4, received: 0);
+        Move(_answers, sent: 4, received: 0);
+
+        Gap(_answers, 15, sent: 0, received: 1);
+
+        Assert.Equal(20, _answers.Length);
+    }
+
+    private void Answers(int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            Gap(_answers, 35, sent: 1 - (i % 2), received: i % 2);
+        }
+    }
+
+    private void Gap(long length) => Gap(_window, length, sent: 1, received: 0);
+
+    /// <summary>Nothing comes for some time; the window ends before it, or work is found while it is open.</summary>
+    private void Gap(PollWindow window, long length, long sent, long received)
+    {
+        Assert.Equal(window.Length > 0, window.Continues(_now));
+        bool found = window.Continues(_now + length);
         _now += length;
         if (!found)
         {
-            _window.Woke(_now);
+            window.Woke(_now);
         }
 
-        _window.Busy();
+        Move(window, sent, received);
+    }
+
+    private void Move(PollWindow window, long sent, long received)
+    {
+        _sent += sent;
+        _received += received;
+        window.Busy(_sent, _received);
     }
 }

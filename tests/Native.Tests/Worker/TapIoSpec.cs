@@ -118,7 +118,7 @@ public sealed unsafe class TapIoSpec : IDisposable
 
     private TapIo Create(IoEngine engine)
     {
-        var plan = new WorkerPlan("test", 1, null, engine, TimeSpan.Zero, Merge: false, _tap.Queue, new WorkerCounters());
+        var plan = new WorkerPlan("test", 1, null, engine, BusyPoll.Off, Merge: false, _tap.Queue, new WorkerCounters());
         TapIo io = TapIoFactory.Create(plan, out string? fallback);
         Assert.Null(fallback);
         return io;

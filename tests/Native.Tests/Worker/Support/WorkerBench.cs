@@ -161,7 +161,7 @@ internal sealed class WorkerBench : IDisposable
 
     private QueuePairWorker StartWorker()
     {
-        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, TimeSpan.Zero, _merge, _queue, Counters);
+        var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, BusyPoll.Off, _merge, _queue, Counters);
         Worker = QueuePairWorker.Start(plan, _reports.Add);
         Do(new ReplaceMemory(_memory));
         return Worker;
