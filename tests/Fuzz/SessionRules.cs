@@ -6,7 +6,7 @@ namespace Ringmaster.Fuzz;
 /// <summary>What holds of a session's state whatever a front-end has sent.</summary>
 public static class SessionRules
 {
-    /// <summary>Throws where the state breaks a rule: of what was offered, of its fds, or of the rings that it lets run.</summary>
+    /// <summary>Throws where the state breaks a rule of what was offered, of its fds, or of rings that it lets run.</summary>
     /// <param name="state">After a message.</param>
     /// <param name="maxQueueSize">What the session was begun with.</param>
     public static void Check(SessionState state, int maxQueueSize)

@@ -9,7 +9,7 @@ namespace Ringmaster.Native.Memory;
 /// <remarks>Owner: whoever reserved it. It costs page tables for nothing but what is mapped into it.</remarks>
 internal readonly unsafe struct GuardedRange
 {
-    /// <summary>A huge page of memory that is not on hugetlbfs can be used only where address and offset agree about it.</summary>
+    /// <summary>Outside hugetlbfs a huge page can be mapped only where address and offset agree about its place.</summary>
     private const ulong TransparentHugePage = 2 << 20;
 
     private readonly byte* _start;

@@ -138,7 +138,8 @@ public sealed class BackendSettingsSpec
             ringmaster.device-defaults.worker { busy-poll = 1500, merge = on }
             ringmaster.devices {
               a { mac = "02:00:00:00:00:0a", mtu = 9000, worker.cpus = [1], features.csum = off, restart.window = 90s }
-              b { worker.busy-poll = auto, tap.bridge = br0, tap.netns = "/run/netns/lab", tap.address = "10.0.0.1/8", protocol-features.rarp = off }
+              b { worker.busy-poll = auto, protocol-features.rarp = off,
+                  tap.bridge = br0, tap.netns = "/run/netns/lab", tap.address = "10.0.0.1/8" }
             }
             """);
 
