@@ -18,8 +18,8 @@ public sealed class RingmasterBackend : IAsyncDisposable
     /// <summary>How long a question to an actor may take.</summary>
     private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>All devices may take this long to open; one that waits for the kernel's rtnl lock needs its turn.</summary>
-    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
+    /// <summary>For a question that waits for devices: the supervisor itself says in time which of them are missing.</summary>
+    private static readonly TimeSpan DevicesTimeout = PendingReplies.Patience + AskTimeout;
 
     /// <summary>A device gives its workers 1 s; with this and what follows, a stop takes less than 2 s.</summary>
     private static readonly TimeSpan StopTimeout = TimeSpan.FromMilliseconds(1500);
@@ -50,7 +50,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
     /// <param name="settings">What to bring up.</param>
     /// <param name="akka">Goes before <see cref="BackendSettings.ActorSystem"/>, for loggers and such; null = nothing.</param>
     /// <param name="cancellation">Ends the attempt; what came up is stopped again.</param>
-    /// <exception cref="BackendStartException">A device could not be opened. Nothing stays up.</exception>
+    /// <exception cref="BackendStartException">A device could not be opened, or not in 30 s. Nothing stays up.</exception>
     public static Task<RingmasterBackend> StartAsync(
         BackendSettings settings,
         Config? akka = null,
@@ -105,8 +105,10 @@ public sealed class RingmasterBackend : IAsyncDisposable
         (await AskDeviceAsync<WorkerFaultInjected>(device, new InjectWorkerFault(pair, reason)).ConfigureAwait(false)).Posted;
 
     /// <summary>Adds, removes and restarts devices so that they are those of the settings; the others go on untouched.</summary>
-    public Task<Reloaded> ReloadAsync(BackendSettings settings) =>
-        Supervisor.Ask<Reloaded>(new Reload(settings.Devices), StartTimeout);
+    /// <param name="settings">What is to be. Nothing but the devices is looked at.</param>
+    /// <param name="cancellation">Ends the wait; what was begun goes on.</param>
+    public Task<Reloaded> ReloadAsync(BackendSettings settings, CancellationToken cancellation = default) =>
+        Supervisor.Ask<Reloaded>(new Reload(settings.Devices), DevicesTimeout, cancellation);
 
     /// <summary>
     /// Stops everything, within 2 s: front-ends are cut off, socket files removed, workers ended. Asked again, it
@@ -169,7 +171,7 @@ public sealed class RingmasterBackend : IAsyncDisposable
     private async Task BringUpAsync(BackendSettings settings, CancellationToken cancellation)
     {
         BackendStarted started = await Supervisor
-            .Ask<BackendStarted>(new StartDevices(settings.Devices), StartTimeout, cancellation).ConfigureAwait(false);
+            .Ask<BackendStarted>(new StartDevices(settings.Devices), DevicesTimeout, cancellation).ConfigureAwait(false);
         ImmutableArray<DeviceOutcome> failed = [.. started.Outcomes.Where(outcome => outcome.Error is not null)];
         if (!failed.IsEmpty)
         {

@@ -6,8 +6,8 @@ namespace Ringmaster.Actors.Backend;
 
 /// <summary>
 /// Bring up all devices. Answered by a <see cref="BackendStarted"/> once each of them is up or has failed for the first
-/// time; those
-/// that failed go on trying.
+/// time; those that failed go on trying. Like every answer here that waits for devices, it comes after 30 s at the latest,
+/// and one that has come to nothing by then counts as failed.
 /// </summary>
 /// <param name="Devices">The devices.</param>
 public sealed record StartDevices(ImmutableArray<DeviceSettings> Devices);

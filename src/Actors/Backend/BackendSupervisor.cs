@@ -22,7 +22,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     private readonly IReadOnlyList<int> _cpus;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly SortedDictionary<string, DeviceRecord> _devices = new(StringComparer.Ordinal);
-    private readonly PendingReplies _pending = new();
+    private readonly PendingReplies _pending;
     private IActorRef _stopRequester = ActorRefs.Nobody;
 
     /// <summary>Use <see cref="Props"/>.</summary>
@@ -30,6 +30,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     {
         _parts = parts;
         _cpus = cpus;
+        _pending = new PendingReplies(this);
         Become(Running);
     }
 
@@ -70,6 +71,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         Receive<DeviceFailed>(OnDeviceFailed);
         Receive<DeviceFinished>(OnDeviceFinished);
         Receive<DeviceAdjusted>(OnDeviceAdjusted);
+        Receive<ReplyOverdue>(OnReplyOverdue);
         Receive<GetDevices>(OnGetDevices);
     }
 
@@ -219,6 +221,15 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     private void OnDeviceFinished(DeviceFinished message) => NoteFailure(message.Name, "its only connection has ended");
 
     private void OnDeviceAdjusted(DeviceAdjusted message) => _pending.Settle(new DeviceOutcome(message.Name, message.Error));
+
+    /// <summary>Nobody waits for ever for a device that hangs, and its name is told.</summary>
+    private void OnReplyOverdue(ReplyOverdue message)
+    {
+        foreach (DeviceOutcome missing in _pending.GiveUp(message))
+        {
+            _log.Error("device {Device}: {Reason}", missing.Name, missing.Error);
+        }
+    }
 
     private void NoteFailure(string name, string reason)
     {

@@ -88,12 +88,15 @@ internal static class RunCommand
                 return;
             }
 
-            await ReloadAsync(backend, load);
+            await ReloadAsync(backend, load, signals.Stop);
         }
     }
 
-    /// <summary>Reads all layers again. Where they cannot be used, everything stays as it is.</summary>
-    private static async Task ReloadAsync(RingmasterBackend backend, Func<BackendSettings> load)
+    /// <summary>
+    /// Reads all layers again. Where they cannot be used, everything stays as it is. A signal to stop is not kept waiting by
+    /// a device that is slow.
+    /// </summary>
+    private static async Task ReloadAsync(RingmasterBackend backend, Func<BackendSettings> load, CancellationToken stop)
     {
         BackendSettings settings;
         try
@@ -107,11 +110,18 @@ internal static class RunCommand
         }
 
         SocketDirectories.Make(settings.Devices);
-        Reloaded reloaded = await backend.ReloadAsync(settings);
-        Log.Information(
-            "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted; "
-            + "log settings stay as they were",
-            reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length, reloaded.Adjusted.Length);
+        try
+        {
+            Reloaded reloaded = await backend.ReloadAsync(settings, stop);
+            Log.Information(
+                "configuration read again: {Added} added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted; "
+                + "log settings stay as they were",
+                reloaded.Added.Length, reloaded.Removed.Length, reloaded.Restarted.Length, reloaded.Adjusted.Length);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // The signal itself is the next that is looked at.
+        }
     }
 
     private static string NamesOf(BackendSettings settings) => string.Join(", ", settings.Devices.Select(device => device.Name));

@@ -63,6 +63,42 @@ public sealed class BackendSupervisorSpec : TestKit
     }
 
     [Fact]
+    public void A_device_that_hangs_while_it_opens_is_named_in_time_and_the_others_are_up()
+    {
+        Host("net1").Gate.Reset();
+        TestProbe asker = CreateTestProbe();
+        _backend.Tell(new StartDevices([Device("net0"), Device("net1")]), asker.Ref);
+        AwaitAssert(() => Assert.Equal([true, false], Devices().Select(device => device.Up)));
+        Pass(PendingReplies.Patience - TimeSpan.FromMilliseconds(1));
+        Devices();
+        Assert.False(asker.HasMessages);
+
+        Pass(TimeSpan.FromMilliseconds(1));
+
+        ImmutableArray<DeviceOutcome> outcomes = asker.ExpectMsg<BackendStarted>().Outcomes;
+        Assert.Equal([null, "it has not come to anything in 30 s"], outcomes.Select(outcome => outcome.Error));
+        Host("net1").Gate.Set();
+        AwaitAssert(() => Assert.All(Devices(), device => Assert.True(device.Up)));
+        Assert.False(asker.HasMessages);
+    }
+
+    [Fact]
+    public void A_reload_is_answered_in_time_whatever_hangs()
+    {
+        Start(Device("net0"));
+        Host("net1").Gate.Reset();
+        TestProbe asker = CreateTestProbe();
+        _backend.Tell(new Reload([Device("net0"), Device("net1"), Device("net2")]), asker.Ref);
+        AwaitAssert(() => Assert.Equal([true, false, true], Devices().Select(device => device.Up)));
+
+        Pass(PendingReplies.Patience);
+
+        Reloaded reloaded = asker.ExpectMsg<Reloaded>();
+        Assert.Equal(["net1"], reloaded.Outcomes.Where(outcome => outcome.Error is not null).Select(outcome => outcome.Name));
+        Host("net1").Gate.Set();
+    }
+
+    [Fact]
     public void A_device_can_be_added_and_removed_while_others_run()
     {
         Start(Device("net0"));

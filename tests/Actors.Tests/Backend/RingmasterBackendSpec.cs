@@ -85,6 +85,21 @@ public sealed class RingmasterBackendSpec : IDisposable
     }
 
     [Fact]
+    public async Task Whoever_waits_for_a_reload_can_stop_waiting()
+    {
+        await using RingmasterBackend backend = await StartAsync("net0");
+        using var stop = new CancellationTokenSource();
+        _host.Gate.Reset();
+        Task<Reloaded> reload = backend.ReloadAsync(Settings("net0", "net1"), stop.Token);
+        Assert.Equal(["net0", "net1"], (await backend.GetDevicesAsync()).Select(device => device.Name));
+
+        stop.Cancel();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reload);
+        _host.Gate.Set();
+    }
+
+    [Fact]
     public async Task An_inherited_listening_socket_serves_one_front_end_after_the_other()
     {
         using var listener = UnixListener.Bind(Socket("inherited"));

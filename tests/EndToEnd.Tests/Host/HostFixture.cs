@@ -97,6 +97,13 @@ internal sealed class HostFixture : IAsyncDisposable
         return number;
     }
 
+    /// <summary>A file that whoever opens it waits for somebody to write to.</summary>
+    internal string MakeFifo(string name)
+    {
+        Assert.Equal(0, mkfifo(PathOf(name), 0x180));
+        return PathOf(name);
+    }
+
     internal static void Signal(ManagedProcess process, int signal) => Assert.Equal(0, kill(process.Id, signal));
 
     public async ValueTask DisposeAsync()
@@ -112,6 +119,9 @@ internal sealed class HostFixture : IAsyncDisposable
 
     [DllImport("libc")]
     private static extern int kill(int process, int signal);
+
+    [DllImport("libc")]
+    private static extern int mkfifo([MarshalAs(UnmanagedType.LPUTF8Str)] string path, uint mode);
 
     [DllImport("libc")]
     private static extern int fcntl(int fd, int command, nint argument);

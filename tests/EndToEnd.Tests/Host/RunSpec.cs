@@ -155,6 +155,25 @@ public sealed class RunSpec
     }
 
     [SkippableFact]
+    public async Task SIGTERM_does_not_wait_for_a_reload_under_way()
+    {
+        await using HostFixture host = await HostFixture.CreateAsync();
+        string file = host.PathOf("ringmaster.conf");
+        await File.WriteAllTextAsync(file, $"ringmaster.devices.net0.socket = \"{host.SocketPath}\"");
+        ManagedProcess process = host.Start("--config", file);
+        await process.LineAsync("device net0: up", HostFixture.Limit);
+
+        string device = $"{{ socket = \"{host.PathOf("net1.sock")}\", tap.netns = \"{host.MakeFifo("netns")}\" }}";
+        await File.AppendAllTextAsync(file, $"\nringmaster.devices.net1 = {device}");
+        HostFixture.Signal(process, HostFixture.SIGHUP);
+        await process.LineAsync("reload: 1 devices", HostFixture.Limit);
+        HostFixture.Signal(process, HostFixture.SIGTERM);
+
+        Assert.Equal(0, await process.ExitAsync(HostFixture.Limit));
+        Assert.False(File.Exists(host.SocketPath));
+    }
+
+    [SkippableFact]
     public async Task SIGHUP_with_a_configuration_that_cannot_be_used_changes_nothing()
     {
         await using HostFixture host = await HostFixture.CreateAsync();
