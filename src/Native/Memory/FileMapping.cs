@@ -103,21 +103,17 @@ internal sealed unsafe class FileMapping : IDisposable
     {
         ulong before = offset % pageSize;
         ulong length = (before + size + pageSize - 1) / pageSize * pageSize;
-        if (GuardedRange.TryReserve(length, offset - before, pageSize, out byte* start, out reason) is not { } reserved)
+        reason = WhyNotMappable(fd, offset - before, length);
+        if (reason is not null
+            || GuardedRange.TryReserve(length, offset - before, pageSize, out byte* start, out reason) is not { } reserved)
         {
             return null;
         }
 
-        IoResult mapped = MemoryCalls.Map(
-            start,
-            length,
-            MemoryCalls.ProtectRead | MemoryCalls.ProtectWrite,
-            MemoryCalls.MapShared | MemoryCalls.MapNoReserve | MemoryCalls.MapFixed,
-            fd,
-            offset - before);
+        IoResult mapped = Map(start, length, MemoryCalls.MapFixed, fd, offset - before);
         if (!mapped.Ok)
         {
-            reserved.Release();
+            // Not given back: older kernels have emptied the place by then, and another thread may have mapped something into it.
             reason = "mmap: " + Errno.Describe(mapped.Error);
             return null;
         }
@@ -135,4 +131,27 @@ internal sealed unsafe class FileMapping : IDisposable
 
         return new FileMapping(reserved, start, length, before, pageSize, slot);
     }
+
+    /// <summary>
+    /// Tries it where the kernel likes. A file that the kernel does not map is so found out before a place of ours is at stake.
+    /// </summary>
+    private static string? WhyNotMappable(int fd, ulong offset, ulong length)
+    {
+        IoResult tried = Map(null, length, 0, fd, offset);
+        if (!tried.Ok)
+        {
+            return "mmap: " + Errno.Describe(tried.Error);
+        }
+
+        MemoryCalls.Unmap((byte*)tried.Count, length).OrThrow("munmap");
+        return null;
+    }
+
+    private static IoResult Map(byte* address, ulong length, int placing, int fd, ulong offset) => MemoryCalls.Map(
+        address,
+        length,
+        MemoryCalls.ProtectRead | MemoryCalls.ProtectWrite,
+        MemoryCalls.MapShared | MemoryCalls.MapNoReserve | placing,
+        fd,
+        offset);
 }
