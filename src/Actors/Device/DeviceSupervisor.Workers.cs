@@ -88,7 +88,7 @@ public sealed partial class DeviceSupervisor
         _session.Amend(state => state.WithNeedsReset());
         if (!signalled && _session.State.Rings[ring].Error is { } error)
         {
-            EventFd.Signal(error);
+            _ = Doorbell.RingAsideAsync(error);
         }
 
         TellOfRingError(ring);

@@ -25,6 +25,9 @@ public interface IQueuePairWorker
 
     /// <summary>Puts a command into the worker's mailbox; dropped once the worker has ended.</summary>
     void Post(WorkerCommand command);
+
+    /// <summary>Helps a worker on that a front-end keeps waiting; see <see cref="QueuePairWorker.Free"/>.</summary>
+    void Free();
 }
 
 /// <summary>Starts a worker's thread and returns at once.</summary>

@@ -21,8 +21,10 @@ namespace Ringmaster.Actors.QueuePair;
 /// comes from a worker that this incarnation of the actor never knew; all other reports of such a worker are dropped.
 /// </para>
 /// </remarks>
-public sealed class QueuePairActor : ReceiveActor
+public sealed class QueuePairActor : ReceiveActor, IWithTimers
 {
+    private static readonly TimeSpan FreeAfter = TimeSpan.FromMilliseconds(100);
+
     private readonly int _pair;
     private readonly WorkerFactory _factory;
     private IQueuePairWorker? _worker;
@@ -36,6 +38,9 @@ public sealed class QueuePairActor : ReceiveActor
         Become(Idle);
     }
 
+    /// <inheritdoc/>
+    public ITimerScheduler Timers { get; set; } = null!;
+
     /// <summary>The recipe for one pair's actor.</summary>
     /// <param name="pair">The pair's number.</param>
     /// <param name="factory">Starts the threads.</param>
@@ -46,7 +51,11 @@ public sealed class QueuePairActor : ReceiveActor
     protected override void PreStart() => Context.Parent.Tell(new PairStarted(_pair, Self));
 
     /// <summary>Tells the thread to go and does not wait for it: it holds leases on all that it still touches.</summary>
-    protected override void PostStop() => _worker?.Post(new ExitWorker());
+    protected override void PostStop()
+    {
+        _worker?.Post(new ExitWorker());
+        _worker?.Free();
+    }
 
     private void Idle()
     {
@@ -64,6 +73,7 @@ public sealed class QueuePairActor : ReceiveActor
         Receive<WorkerExited>(OnExited);
         Receive<WorkerReport>(PassOn);
         Receive<AbandonWorker>(OnAbandon);
+        Receive<FreeWorker>(_ => _worker!.Free());
         Receive<EndPair>(OnEnd);
     }
 
@@ -74,6 +84,7 @@ public sealed class QueuePairActor : ReceiveActor
         Receive<WorkerReport>(PassOn);
         Receive<PostCommands>(DropCommands);
         Receive<AbandonWorker>(Ignore);
+        Receive<FreeWorker>(_ => _worker!.Free());
     }
 
     private void OnStartWorker(StartWorker message)
@@ -110,14 +121,21 @@ public sealed class QueuePairActor : ReceiveActor
         if (message.Generation == _worker!.Generation)
         {
             _abandoned = message.Reason;
-            _worker.Post(new ExitWorker());
+            End();
         }
     }
 
     private void OnEnd(EndPair message)
     {
-        _worker!.Post(new ExitWorker());
+        End();
         Become(Ending);
+    }
+
+    /// <summary>Tells the worker to end, and helps it to for as long as it does not.</summary>
+    private void End()
+    {
+        _worker!.Post(new ExitWorker());
+        Timers.StartPeriodicTimer(FreeWorker.Instance, FreeWorker.Instance, FreeAfter);
     }
 
     private void OnExited(WorkerExited report)
@@ -160,5 +178,11 @@ public sealed class QueuePairActor : ReceiveActor
     private void Ignore(AbandonWorker message)
     {
         // It has exited by itself meanwhile.
+    }
+
+    /// <summary>To itself, while a worker that was told to end has not.</summary>
+    private sealed class FreeWorker
+    {
+        internal static readonly FreeWorker Instance = new();
     }
 }

@@ -24,6 +24,9 @@ internal sealed class WorkerThread : IQueuePairWorker
     /// <inheritdoc/>
     public void Post(WorkerCommand command) => _worker.Post(command);
 
+    /// <inheritdoc/>
+    public void Free() => _worker.Free();
+
     /// <summary>Starts the thread: a <see cref="WorkerFactory"/>.</summary>
     internal static IQueuePairWorker Start(WorkerPlan plan, Action<WorkerReport> report) =>
         new WorkerThread(QueuePairWorker.Start(plan, report));

@@ -44,6 +44,16 @@ public sealed class EventFd : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Fd.Dispose();
 
+    /// <summary>
+    /// Takes a signal from an eventfd of somebody else's, or from a pipe or socket that plays one, and never waits. A count of 0
+    /// means: the other end is closed.
+    /// </summary>
+    internal static unsafe IoResult Take(int fd)
+    {
+        ulong signal;
+        return Sys.ReadNow(fd, &signal, sizeof(ulong));
+    }
+
     /// <summary>Writes a 1 to an eventfd (or to a pipe that plays one). EAGAIN means: it is signalled already.</summary>
     internal static unsafe IoResult Signal(int fd)
     {

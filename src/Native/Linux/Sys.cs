@@ -99,6 +99,13 @@ internal static unsafe partial class Sys
     /// <summary>Writes and never waits, as <see cref="ReadNow"/>.</summary>
     internal static IoResult WriteNow(int fd, void* buffer, nuint length)
     {
+        IoResult result = TryWriteNow(fd, buffer, length);
+        return result.Error == Errno.EOPNOTSUPP ? Write(fd, buffer, length) : result;
+    }
+
+    /// <summary>The same, or EOPNOTSUPP where the kernel cannot promise it.</summary>
+    internal static IoResult TryWriteNow(int fd, void* buffer, nuint length)
+    {
         var vector = new IoVec { Base = (byte*)buffer, Length = length };
         IoResult result;
         do
@@ -106,7 +113,7 @@ internal static unsafe partial class Sys
             result = Result(pwritev2(fd, &vector, 1, NoOffset, RWF_NOWAIT));
         }
         while (result.Error == Errno.EINTR);
-        return result.Error == Errno.EOPNOTSUPP ? Write(fd, buffer, length) : result;
+        return result;
     }
 
     /// <summary>Turns a -1 into the negated errno. Must follow the call directly.</summary>

@@ -200,6 +200,11 @@ internal sealed unsafe class GuestToTap<TRing> : RingPump
         }
 
         _ring.Rewind(slots);
+        if (settled == 0)
+        {
+            return;
+        }
+
         _ring.UseUnwritten(_chains.AsSpan(0, settled));
         _ring.Publish();
         if (_ring.MustCall())

@@ -35,6 +35,12 @@ internal sealed class Mailbox : IDisposable
         }
     }
 
+    /// <summary>
+    /// The eventfd has woken the worker. It is emptied here too: a post may have said that there is a command, and wake only
+    /// after that command was taken. The flag is left alone; a post whose wake-up ends here has set it.
+    /// </summary>
+    internal void Awoke() => _wakeUp.Drain();
+
     /// <summary>Before commands are taken: what is posted from here on signals again.</summary>
     internal void Acknowledge()
     {

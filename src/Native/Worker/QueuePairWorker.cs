@@ -19,6 +19,7 @@ public sealed class QueuePairWorker
     private readonly WorkerPlan _plan;
     private readonly Action<WorkerReport> _report;
     private readonly Mailbox _mailbox = new();
+    private volatile WorkerLoop? _loop;
     private int _state = (int)WorkerState.Starting;
 
     private QueuePairWorker(WorkerPlan plan, Action<WorkerReport> report)
@@ -56,6 +57,12 @@ public sealed class QueuePairWorker
     /// <summary>Hands a command to the worker. After the end it is dropped: <see cref="WorkerExited"/> was the answer.</summary>
     public void Post(WorkerCommand command) => _mailbox.Post(command);
 
+    /// <summary>
+    /// Lets the thread go on where a call or error fd that takes no signal has it wait (see <see cref="Doorbell"/>).
+    /// For a worker that gives no answer; it may be needed again for the next signal.
+    /// </summary>
+    public void Free() => _loop?.Free();
+
     private void Main()
     {
         Exception? cause = null;
@@ -70,6 +77,7 @@ public sealed class QueuePairWorker
             }
 
             loop = new WorkerLoop(_plan, _mailbox, _report);
+            _loop = loop;
             Volatile.Write(ref _state, (int)WorkerState.Running);
             loop.Run();
         }

@@ -22,8 +22,8 @@ internal abstract class RingPump : IDisposable
     private const int ModernHeader = 12;
     private const int LegacyHeader = 10;
 
-    private FdLease? _call;
-    private FdLease? _logCall;
+    private Doorbell? _call;
+    private Doorbell? _logCall;
     private IotlbMiss? _missing;
 
     private protected RingPump(RingPlan plan, GuestView view, TapIo io, WorkerCounters counters)
@@ -32,8 +32,8 @@ internal abstract class RingPump : IDisposable
         Counters = counters;
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
-        _call = plan.Call?.Lease();
-        _logCall = LogCallOf(plan, view)?.Lease();
+        _call = BellOf(plan.Call);
+        _logCall = BellOf(LogCallOf(plan, view));
     }
 
     /// <summary>Why the ring can go no further, or null. Set at most once.</summary>
@@ -75,21 +75,15 @@ internal abstract class RingPump : IDisposable
     /// calling, and where nothing is available any more no batch would ever make up for it. A driver bears a call too many.
     /// Not counted, for it is not about any batch.
     /// </summary>
-    internal void CallForPredecessor()
-    {
-        if (_call is not null)
-        {
-            EventFd.Signal(_call.Number);
-        }
-    }
+    internal void CallForPredecessor() => _call?.Ring();
 
     /// <summary>Takes over a changed plan, memory table or log. On failure <see cref="Broken"/> says why.</summary>
     internal void Update(RingPlan plan, GuestView view)
     {
         _call?.Dispose();
-        _call = plan.Call?.Lease();
+        _call = BellOf(plan.Call);
         _logCall?.Dispose();
-        _logCall = LogCallOf(plan, view)?.Lease();
+        _logCall = BellOf(LogCallOf(plan, view));
         Enabled = plan.Enabled;
         HeaderSize = HeaderSizeOf(plan.Features);
         Stalled = false;
@@ -106,12 +100,13 @@ internal abstract class RingPump : IDisposable
     }
 
     /// <summary>After a batch: tells whoever reads the log that there is something new in it (SET_LOG_FD).</summary>
-    internal void CallLog()
+    internal void CallLog() => _logCall?.Ring();
+
+    /// <summary>Lets a thread go on that waits to call (see <see cref="Doorbell"/>). Any thread.</summary>
+    internal void Free()
     {
-        if (_logCall is not null)
-        {
-            EventFd.Signal(_logCall.Number);
-        }
+        _call?.Free();
+        _logCall?.Free();
     }
 
     public virtual void Dispose()
@@ -119,6 +114,8 @@ internal abstract class RingPump : IDisposable
         _call?.Dispose();
         _logCall?.Dispose();
     }
+
+    private static Doorbell? BellOf(OwnedFd? fd) => fd is null ? null : new Doorbell(fd);
 
     private static OwnedFd? LogCallOf(RingPlan plan, GuestView view)
     {
@@ -143,7 +140,7 @@ internal abstract class RingPump : IDisposable
             return;
         }
 
-        IoResult result = EventFd.Signal(_call.Number);
+        IoResult result = _call.Ring();
         Counters.Add(result.Ok || result.WouldBlock ? WorkerCounter.Calls : WorkerCounter.CallErrors, 1);
     }
 }

@@ -7,7 +7,8 @@ namespace Ringmaster.Native.Worker;
 
 /// <summary>
 /// One side of a queue pair as its worker holds it: the plan, the pump that runs it, and the kick fd in the worker's
-/// epoll set. Acquires in <see cref="Start"/>, releases in <see cref="Stop"/>. The worker's thread only.
+/// epoll set. Acquires in <see cref="Start"/>, releases in <see cref="Stop"/>. The worker's thread only, but for
+/// <see cref="Free"/>.
 /// </summary>
 internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll)
 {
@@ -88,8 +89,7 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
     /// <summary>The same plan on another memory table, log or IOTLB; afterwards <see cref="Problem"/> may be set.</summary>
     internal void ChangeView(GuestView view)
     {
-        string? problem = Update(_plan!, view);
-        Problem = Pump is null ? problem : null;
+        Problem = Update(_plan!, view);
     }
 
     /// <summary>Gives the translation that the ring waits for, once.</summary>
@@ -122,19 +122,28 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
             return true;
         }
 
-        bool kicked = EventFd.Drain(_kick.Number) != 0;
-        return kicked || !hungUp;
+        IoResult kick = EventFd.Take(_kick.Number);
+        bool ended = kick is { Ok: true, Count: 0 };
+        return !ended && (kick.Ok || !hungUp);
     }
 
     /// <summary>Signals the error fd of a ring that is given up (vhost-user SET_VRING_ERR).</summary>
-    internal void SignalError() => SignalError(_plan);
-
-    internal static void SignalError(RingPlan? plan)
+    internal void SignalError()
     {
-        if (plan?.Error is { IsClosed: false } error)
+        if (_plan?.Error is { IsClosed: false } error)
         {
-            using FdLease lease = error.Lease();
-            EventFd.Signal(lease.Number);
+            using var bell = new Doorbell(error);
+            bell.Ring();
+        }
+    }
+
+    /// <summary>Lets the worker go on where it waits to signal something of this ring. Any thread.</summary>
+    internal void Free()
+    {
+        Pump?.Free();
+        if (_plan?.Error is { } error)
+        {
+            Doorbell.Free(error);
         }
     }
 

@@ -20,7 +20,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
 
     private bool Holds => _heldFirst < _heldEnd;
 
-    internal override int SleepLimit => Holds && Enabled && Broken is null
+    internal override int SleepLimit => Holds && Enabled && !Stalled && Broken is null
         ? (int)Math.Clamp(_heldUntil - Environment.TickCount64, 0, MaxHeldMilliseconds)
         : base.SleepLimit;
 

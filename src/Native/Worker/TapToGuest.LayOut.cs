@@ -80,11 +80,17 @@ internal sealed unsafe partial class TapToGuest<TRing>
         }
     }
 
-    /// <summary>Slots from the first chain not returned to the last one seen.</summary>
+    /// <summary>Slots from the first good chain not returned to the last one seen; bad ones before it go back at once.</summary>
     private int AvailableSlots()
     {
+        int first = _next;
+        while (first < _popped && _chains[first].Status == PopStatus.BadChain)
+        {
+            first++;
+        }
+
         int slots = 0;
-        for (int i = _next; i < _popped; i++)
+        for (int i = first; i < _popped; i++)
         {
             slots += _chains[i].Slots;
         }

@@ -37,6 +37,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private bool _mergeable;
     private int _popped;
     private int _next;
+    private bool _starved;
     private long _framesMoved;
     private long _bytesMoved;
 
@@ -101,6 +102,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     public override void Dispose()
     {
         base.Dispose();
+        Counters.Add(WorkerCounter.RxDropped, _heldEnd - _heldFirst);
         _space.Dispose();
         NativeMemory.Free(_frames);
         NativeMemory.Free(_scratch);
@@ -120,18 +122,25 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
         int reads = _large && _mergeable ? PlanLargeRead() : PlanSmallReads();
         if (reads == 0)
         {
-            if (_popped == 0 && Broken is null)
-            {
-                Counters.Add(WorkerCounter.RxStarved, 1);
-            }
-
+            CountStarved();
             return _popped > 0;
         }
 
+        _starved = false;
         Io.Read(_frames, reads);
         int moved = Settle(reads);
         Adapt(reads, moved);
         return moved > 0;
+    }
+
+    /// <summary>Once for each time without buffers, however often they are looked for meanwhile.</summary>
+    private void CountStarved()
+    {
+        if (_popped == 0 && Broken is null && !Stalled && !_starved)
+        {
+            _starved = true;
+            Counters.Add(WorkerCounter.RxStarved, 1);
+        }
     }
 
     /// <summary>Pops one chain. One too short for the header is bad; one longer than any frame is cut in account only.</summary>

@@ -85,8 +85,8 @@ internal sealed partial class WorkerLoop
         Done(start);
         if (problem is not null)
         {
+            slot.SignalError();
             slot.Stop();
-            RingSlot.SignalError(start.Plan);
             _plan.Counters.Add(WorkerCounter.RingErrors, 1);
             _report(new RingBroken(_plan.Generation, start.Side, problem, start.Plan.Base));
         }

@@ -70,21 +70,26 @@ internal sealed partial class WorkerLoop
             if (progress)
             {
                 _poll.Busy(_plan.Counters[WorkerCounter.TxFrames], _plan.Counters[WorkerCounter.RxFrames]);
-                if (++rounds >= RoundsBetweenGlances)
-                {
-                    rounds = 0;
-                    Dispatch(timeoutMilliseconds: 0);
-                }
-
+            }
+            else if (PollOrSleep())
+            {
+                rounds = 0;
                 continue;
             }
 
-            rounds = 0;
-            if (!KeepPolling())
+            if (++rounds >= RoundsBetweenGlances)
             {
-                Sleep();
+                rounds = 0;
+                Dispatch(timeoutMilliseconds: 0);
             }
         }
+    }
+
+    /// <summary>Lets the thread go on where it waits to signal a front-end that does not let it. Any thread.</summary>
+    internal void Free()
+    {
+        _rx.Free();
+        _tx.Free();
     }
 
     /// <summary>Releases everything, in the reverse order, however the thread ended.</summary>
@@ -141,20 +146,20 @@ internal sealed partial class WorkerLoop
         return progress;
     }
 
-    /// <summary>True while the rings are to be looked at again without sleeping.</summary>
-    private bool KeepPolling()
+    /// <summary>Nothing to do: glances at epoll, or sleeps in it. False when the rings had work after all.</summary>
+    private bool PollOrSleep()
     {
-        bool mustPoll = _rx.Polled || _tx.Polled;
-        if (!mustPoll && !_poll.On)
+        bool polls = _poll.On && _poll.Continues(Stopwatch.GetTimestamp());
+        if (!polls && !_rx.Polled && !_tx.Polled)
         {
-            return false;
+            return Sleep();
         }
 
         Dispatch(timeoutMilliseconds: 0);
-        return _poll.Continues(Stopwatch.GetTimestamp()) || mustPoll;
+        return true;
     }
 
-    private void Sleep()
+    private bool Sleep()
     {
         bool work = _tx.Pump?.PrepareSleep() ?? false;
         work |= _rx.Pump?.PrepareSleep() ?? false;
@@ -170,6 +175,7 @@ internal sealed partial class WorkerLoop
 
         _tx.Pump?.Awake();
         _rx.Pump?.Awake();
+        return !work;
     }
 
     private void Dispatch(int timeoutMilliseconds)
@@ -187,7 +193,7 @@ internal sealed partial class WorkerLoop
         switch ((WorkerToken)token)
         {
             case WorkerToken.Command:
-                // The loop sees the mailbox itself.
+                _mailbox.Awoke();
                 break;
             case WorkerToken.Tap:
                 _tapWatch.OnEdge(events);

@@ -97,7 +97,7 @@ public sealed class SupervisionSpec : DeviceTest
             Assert.Equal((PairHealth.Broken, PairHealth.Running), (status.Pairs[0].Health, status.Pairs[1].Health));
             Assert.True(status.Status.HasFlag(DeviceStatus.NeedsReset));
         });
-        Assert.Equal(1UL, error.Drain());
+        await AwaitAssertAsync(() => Assert.Equal(1UL, error.Drain()));
         ulong seen = BitConverter.ToUInt64(await frontEnd.AskAsync(RequestCode.GetStatus));
         Assert.True(((DeviceStatus)seen).HasFlag(DeviceStatus.NeedsReset));
         await AwaitAssertAsync(() => Assert.Equal([1], Host.Latest.ActivePairs.ToArray()));

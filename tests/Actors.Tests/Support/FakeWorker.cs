@@ -39,6 +39,9 @@ internal sealed class FakeWorker : IQueuePairWorker
     /// <summary>True: <see cref="ExitWorker"/> has no effect, as for a thread that hangs.</summary>
     internal bool Hangs { get; set; }
 
+    /// <summary>How often it was helped on.</summary>
+    internal int Freed { get; private set; }
+
     /// <summary>What a stopped ring reports, by side; an index past where it began shows that frames moved.</summary>
     internal uint[] Bases { get; } = [0, 0];
 
@@ -71,6 +74,8 @@ internal sealed class FakeWorker : IQueuePairWorker
             return _rings[(int)side];
         }
     }
+
+    public void Free() => Freed++;
 
     public void Post(WorkerCommand command)
     {

@@ -20,6 +20,16 @@ internal static partial class TestFile
     /// <summary>An eventfd as a careless front-end makes it: blocking.</summary>
     internal static OwnedFd BlockingEvent() => new((int)Sys.Result(eventfd(0, O_CLOEXEC)).OrThrow("eventfd"));
 
+    /// <summary>A blocking eventfd that takes no further signal until it is read.</summary>
+    internal static unsafe OwnedFd FullBlockingEvent()
+    {
+        OwnedFd fd = BlockingEvent();
+        using FdLease lease = fd.Lease();
+        ulong most = ulong.MaxValue - 1;
+        Sys.Write(lease.Number, &most, sizeof(ulong)).OrThrow("write");
+        return fd;
+    }
+
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags);
 

@@ -1,6 +1,8 @@
+using System.Net.Sockets;
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.Tests.Worker.Support;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -55,6 +57,44 @@ public sealed class QueuePairWorkerSpec
 
         Assert.Equal(0u, ((RingStopped)bench.Do(new StopRing(RingSide.Tx))).Base);
         Assert.Null(((RingStopped)bench.Do(new StopRing(RingSide.Tx))).Base);
+    }
+
+    [Fact]
+    public void A_kick_socket_that_is_shut_at_its_other_end_costs_the_ring()
+    {
+        using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern);
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        using (ours)
+        using (theirs)
+        {
+            bench.Do(new StartRing(RingSide.Tx, bench.PlanOf(RingSide.Tx) with { Kick = ours }));
+            using var socket = new Socket(new SafeSocketHandle(theirs.Number, ownsHandle: false));
+            socket.Shutdown(SocketShutdown.Send);
+
+            Assert.Contains("kick fd is closed", bench.Await<RingBroken>().Reason, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_worker_that_a_front_end_has_wait_to_call_is_freed_and_ends()
+    {
+        using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern);
+        using OwnedFd call = TestFile.FullBlockingEvent();
+        bench.Worker.Post(new StartRing(RingSide.Tx, bench.PlanOf(RingSide.Tx) with { Call = call }));
+        bench.Worker.Post(new ExitWorker());
+        Assert.False(SpinWait.SpinUntil(HasExited, TimeSpan.FromMilliseconds(100)));
+
+        bool exited = SpinWait.SpinUntil(
+            () =>
+            {
+                bench.Worker.Free();
+                return HasExited();
+            },
+            TimeSpan.FromSeconds(20));
+
+        Assert.True(exited);
+
+        bool HasExited() => bench.Worker.State == WorkerState.Exited;
     }
 
     [Fact]
