@@ -92,7 +92,14 @@ public sealed partial class DeviceSupervisor
     private void Refuse(SessionStep refusal)
     {
         LogRefusal(refusal.Refusal!);
-        AfterReply(_session!.Refuse(refusal));
+        IoResult sent = _session!.Refuse(refusal);
+        if (refusal.Reply.EndsSession)
+        {
+            EndSession("a refusal that it would take for success");
+            return;
+        }
+
+        AfterReply(sent);
     }
 
     private void Commit(PendingStep step, GuestMaps maps)

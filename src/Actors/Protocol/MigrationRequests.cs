@@ -11,7 +11,7 @@ internal static class MigrationRequests
 {
     /// <summary>
     /// Another log takes the place of the last one; answered when no worker can write to that any more. QEMU takes any reply of
-    /// its own kind, cloud-hypervisor a u64.
+    /// its own kind, even one without content, cloud-hypervisor a u64: see <see cref="VhostUserSession.Refuse"/>.
     /// </summary>
     internal static Outcome SetLogBase(SessionState state, VhostUserMessage message)
     {

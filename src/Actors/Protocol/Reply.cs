@@ -20,11 +20,17 @@ public abstract record Reply
     /// <summary>A u64 that is not 0: not done (REPLY_ACK).</summary>
     public static Reply Failure { get; } = new Status(1);
 
+    /// <summary>Nothing goes back, and the session ends: the front-end would take any reply for success.</summary>
+    public static Reply Hangup { get; } = new NoReply { EndsSession = true };
+
     /// <summary>No payload, and the userfaultfd.</summary>
     public static Reply FaultFile { get; } = new Value(ReadOnlyMemory<byte>.Empty) { HasFaultFile = true };
 
     /// <summary>True when the userfaultfd goes along.</summary>
     public bool HasFaultFile { get; private init; }
+
+    /// <summary>True when the session ends with it.</summary>
+    public bool EndsSession { get; private init; }
 
     /// <summary>The payload to send, or null for none.</summary>
     /// <param name="state">The session after the step, with the bases that the workers have reported.</param>

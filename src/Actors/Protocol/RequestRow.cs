@@ -68,6 +68,9 @@ internal sealed record RequestRow(RequestCode Code, Func<SessionState, VhostUser
     /// <summary>The reply by which the request itself says that it failed, where it has one.</summary>
     internal Reply? OwnFailure { get; init; }
 
+    /// <summary>What takes the place of its own reply when it is refused and there is no other way to say so.</summary>
+    internal Reply ForLackOfReply { get; init; } = new Reply.Value(ReadOnlyMemory<byte>.Empty);
+
     /// <summary>What it asks of the rings.</summary>
     internal Quiet Quiet { get; init; }
 

@@ -36,7 +36,7 @@ internal static class RequestTable
         {
             Payload = new(LogPayload.SizeInBytes, LogPayload.SizeInBytes), Fds = OneFd,
             Gate = Gate.Acknowledged, Feature = ProtocolFeatures.LogShmfd, HasReply = true, ReplyIsNegotiated = true,
-            Quiet = Quiet.Fence,
+            ForLackOfReply = Reply.Hangup, Quiet = Quiet.Fence,
         },
         new(RequestCode.SetLogFd, MigrationRequests.SetLogFd)
         {

@@ -7,8 +7,8 @@ namespace Ringmaster.Actors.Protocol;
 /// The vhost-user session as a pure state machine: (state, message) to (state, reply, effects). No I/O, no actor, no
 /// clock. What each request asks for stands in its row of <see cref="RequestTable"/>.
 /// <list type="bullet">
-/// <item>A refused message changes nothing (but FEATURES_OK, which a refused SET_FEATURES takes away) and never ends the
-/// session.</item>
+/// <item>A refused message changes nothing (but FEATURES_OK, which a refused SET_FEATURES takes away) and does not end the
+/// session (but for <see cref="Reply.Hangup"/>).</item>
 /// <item>After <see cref="Step"/> every fd of the message is in the new state, in an effect, or closed.</item>
 /// <item>Who is told of a refusal: see <see cref="Refuse"/>.</item>
 /// </list>
@@ -67,7 +67,8 @@ public static class VhostUserSession
     /// Who waits is told, nobody else: with NEED_REPLY and REPLY_ACK a u64 that is not 0; else, where the request has a
     /// reply of its own, that reply without content, which makes QEMU and DPDK give up instead of waiting for ever;
     /// else nothing. Some have a failure of their own: GET_CONFIG the piece asked for, of 0 bytes,
-    /// SET_DEVICE_STATE_FD and CHECK_DEVICE_STATE a u64 that is not 0.
+    /// SET_DEVICE_STATE_FD and CHECK_DEVICE_STATE a u64 that is not 0. SET_LOG_BASE ends the session where it is not
+    /// acknowledged: QEMU looks at no reply to it, and would take memory along whose changes were not marked.
     /// </summary>
     /// <param name="state">The state that stays.</param>
     /// <param name="message">The refused message; it may be disposed already.</param>
@@ -106,6 +107,6 @@ public static class VhostUserSession
             return Reply.Failure;
         }
 
-        return row?.IsAwaited(state) == true ? new Reply.Value(ReadOnlyMemory<byte>.Empty) : Reply.None;
+        return row?.IsAwaited(state) == true ? row.ForLackOfReply : Reply.None;
     }
 }

@@ -58,6 +58,19 @@ public sealed class MigrationSpec : DeviceTest
     }
 
     [Fact]
+    public async Task A_front_end_that_asks_for_no_acknowledgement_is_cut_off_when_its_log_cannot_be_taken_over()
+    {
+        FrontEnd frontEnd = await BringUpAsync();
+        using OwnedFd file = FrontEnd.TempFile(4096);
+        frontEnd.Send(RequestCode.SetLogBase, new LogPayload(4097, 0).ToBytes(), file);
+
+        await frontEnd.ClosedAsync();
+
+        await StatusIsAsync(status => Assert.Equal((DevicePhase.Listening, 0), (status.Phase, status.MemoryRegions)));
+        await Connect().BringUpAsync();
+    }
+
+    [Fact]
     public async Task LOG_ALL_and_the_log_of_a_ring_reach_the_workers_without_a_stop()
     {
         FrontEnd frontEnd = await BringUpAsync();

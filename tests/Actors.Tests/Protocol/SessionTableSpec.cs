@@ -81,11 +81,8 @@ public sealed class SessionTableSpec
         {
             Reply = Value(0), Effects = ["MapLog 64 0"],
         },
-        new("SET_LOG_BASE, the old form", WithMemory, SetLogBase, new byte[8], 1)
-        {
-            Refused = true, Reply = new Reply.Value(default),
-        },
-        new("SET_LOG_BASE without fd", WithMemory, SetLogBase, new byte[16]) { Refused = true, Reply = new Reply.Value(default) },
+        new("SET_LOG_BASE, the old form", WithMemory, SetLogBase, new byte[8], 1) { Refused = true, Reply = Reply.Hangup },
+        new("SET_LOG_BASE without fd", WithMemory, SetLogBase, new byte[16]) { Refused = true, Reply = Reply.Hangup },
         Refused("SET_LOG_FD without fd", WithMemory, SetLogFd),
         Refused("SET_LOG_FD with a number", WithMemory, SetLogFd, new byte[8], 1),
         new("SET_FEATURES with LOG_ALL under running rings", () => Running(0), SetFeatures, U64((ulong)EverythingLogged))

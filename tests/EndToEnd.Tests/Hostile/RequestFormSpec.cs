@@ -15,6 +15,9 @@ public sealed class RequestFormSpec(HostileBackend backend)
     /// <summary>Every request that is served.</summary>
     public static TheoryData<RequestCode> Served => [.. RequestShape.All.Keys];
 
+    /// <summary>Those whose refusal does not end the session.</summary>
+    public static TheoryData<RequestCode> Forgiven => [.. RequestShape.All.Keys.Except([RequestCode.SetLogBase])];
+
     /// <summary>Every request that a feature must have been acknowledged for.</summary>
     public static TheoryData<RequestCode> Negotiated =>
     [
@@ -75,12 +78,21 @@ public sealed class RequestFormSpec(HostileBackend backend)
         });
 
     [SkippableTheory]
-    [MemberData(nameof(Served))]
+    [MemberData(nameof(Forgiven))]
     public Task A_wrong_request_that_wants_no_answer_gets_none_but_its_own(RequestCode request) => backend.SurvivesAsync(() =>
     {
         using HostileFrontEnd frontEnd = Connect(request);
         using EventFd fd = new();
         frontEnd.ExpectSilentRefusal(request, new byte[MaxPayload], fd.Fd, fd.Fd, fd.Fd);
+    });
+
+    [SkippableFact]
+    public Task A_wrong_SET_LOG_BASE_that_wants_no_answer_ends_the_connection_alone() => backend.SurvivesAsync(() =>
+    {
+        using HostileFrontEnd frontEnd = Connect(RequestCode.SetLogBase);
+        using EventFd fd = new();
+        frontEnd.Client.Send((uint)RequestCode.SetLogBase, new byte[MaxPayload], false, fd.Fd, fd.Fd, fd.Fd);
+        Assert.True(frontEnd.Client.WaitForClose(HostileBackend.Patience), "the connection is still open");
     });
 
     [SkippableTheory]
