@@ -10,6 +10,7 @@ namespace Ringmaster.EndToEnd.Tests.Hostile;
 [Collection(HostileCollection.Name)]
 public sealed class NotificationSpec(HostileBackend backend)
 {
+    private const int Looks = 10;
     private static readonly TimeSpan Watched = TimeSpan.FromMilliseconds(400);
 
     /// <summary>Every message that brings such a descriptor, with everything that it must not be.</summary>
@@ -86,6 +87,43 @@ public sealed class NotificationSpec(HostileBackend backend)
         RawFds.FillEventFd(call);
         ExchangeWithCall(side, call);
     });
+
+    /// <summary>O_NONBLOCK belongs to the open file, and that to both of them.</summary>
+    [SkippableTheory]
+    [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
+    public Task A_call_pipe_that_is_full_and_made_to_block_again_holds_nothing_up(RingSide side) => backend.SurvivesAsync(() =>
+    {
+        (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
+        using (reader)
+        using (writer)
+        {
+            RawFds.FillPipe(writer);
+            ExchangeWithCall(side, writer, RawFds.SetBlocking);
+        }
+    });
+
+    /// <summary>There is no write to an eventfd that does not wait: its worker hangs, and is freed when it is given up.</summary>
+    [SkippableTheory]
+    [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
+    public Task A_call_eventfd_that_is_full_and_made_to_block_again_costs_the_pair_alone(RingSide side) =>
+        backend.SurvivesAsync(() =>
+        {
+            using OwnedFd call = RawFds.BlockingEventFd();
+            using VirtioNetDriver driver = Start();
+            driver.Client.SetVringCall(side == RingSide.Rx ? 0 : 1, call);
+            RawFds.SetBlocking(call);
+            RawFds.FillEventFd(call);
+            int mark = backend.Backend.Process.Mark;
+            backend.Host.Send(TestFrame.Build(HostileBackend.NextFrame(), GoodGuest.FrameSize));
+            Assert.True(driver.Pairs[0].TrySend(TestFrame.Build(HostileBackend.NextFrame(), GoodGuest.FrameSize)));
+            driver.Pairs[0].FlushTx();
+
+            driver.Client.SetVringEnable(side == RingSide.Rx ? 0 : 1, false);
+
+            Assert.Contains(
+                backend.Backend.Process.LinesFrom(mark),
+                line => line.Contains("the worker gave no answer", StringComparison.Ordinal));
+        });
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
@@ -186,10 +224,11 @@ public sealed class NotificationSpec(HostileBackend backend)
         backend.Connect(new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
 
     /// <summary>The driver looks into its rings now and then, so that it needs no calls.</summary>
-    private void ExchangeWithCall(RingSide side, OwnedFd call)
+    private void ExchangeWithCall(RingSide side, OwnedFd call, Action<OwnedFd>? afterwards = null)
     {
         using VirtioNetDriver driver = Start();
         driver.Client.SetVringCall(side == RingSide.Rx ? 0 : 1, call);
+        afterwards?.Invoke(call);
         for (int i = 0; i < 3; i++)
         {
             GoodGuest.ExchangeFrames(backend, driver);
@@ -198,13 +237,18 @@ public sealed class NotificationSpec(HostileBackend backend)
         ExpectIdle();
     }
 
-    /// <summary>With nothing to do the process sleeps.</summary>
+    /// <summary>With nothing to do the process sleeps, once the compiler has done what is left to do for it.</summary>
     private void ExpectIdle()
     {
-        TimeSpan before = backend.CpuTime;
-        using ManualResetEvent never = new(false);
-        never.WaitOne(Watched);
-        TimeSpan used = backend.CpuTime - before;
+        TimeSpan used = Watched;
+        for (int i = 0; i < Looks && used >= Watched / 2; i++)
+        {
+            TimeSpan before = backend.CpuTime;
+            using ManualResetEvent never = new(false);
+            never.WaitOne(Watched);
+            used = backend.CpuTime - before;
+        }
+
         Assert.True(
             used < Watched / 2,
             $"{used.TotalMilliseconds} ms of CPU time were used in {Watched.TotalMilliseconds} ms of nothing to do");
