@@ -140,13 +140,16 @@ internal sealed class FrontendSession : IDisposable
         return true;
     }
 
-    /// <summary>Cuts the front-end off. fds and memory stay until the workers have let go of them.</summary>
+    /// <summary>
+    /// Cuts the front-end off, which must see that also where its connection was inherited and stays open here. fds and memory
+    /// stay until the workers have let go of them.
+    /// </summary>
     internal void End()
     {
         Ended = true;
         Maps.Faults?.Disarm(); // nobody brings pages any more, so no worker may wait for one
         Transfer?.Cancel();
-        _connection.Dispose();
+        _connection.HangUp();
     }
 
     /// <summary>Releases everything.</summary>

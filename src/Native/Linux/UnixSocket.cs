@@ -18,6 +18,7 @@ public static unsafe partial class UnixSocket
     private const int SO_DOMAIN = 39;
     private const int SO_TYPE = 3;
     private const int POLLHUP = 0x10;
+    private const int SHUT_RDWR = 2;
 
     /// <summary>Connects to a listening socket.</summary>
     /// <exception cref="LinuxException">ENOENT, ECONNREFUSED (nobody listens), EAGAIN (too many wait), ...</exception>
@@ -59,6 +60,13 @@ public static unsafe partial class UnixSocket
         ulong entry = (uint)lease.Number;
         Sys.Result(poll(&entry, 1, 0)).OrThrow("poll");
         return ((entry >> 48) & POLLHUP) != 0;
+    }
+
+    /// <summary>Ends a connection for both ends, whoever else holds a descriptor of it. What was sent can still be read.</summary>
+    internal static IoResult Shutdown(OwnedFd socket)
+    {
+        using FdLease lease = socket.Lease();
+        return Sys.Result(shutdown(lease.Number, SHUT_RDWR));
     }
 
     /// <summary>Two sockets connected to each other.</summary>
@@ -170,6 +178,9 @@ public static unsafe partial class UnixSocket
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int accept4(int fd, byte* address, uint* length, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int shutdown(int fd, int how);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int getsockopt(int fd, int level, int option, int* value, uint* length);

@@ -92,8 +92,13 @@ public sealed class VhostUserConnection : IDisposable
     /// <summary>True when the peer has closed its end, whatever of it may still be unread.</summary>
     public bool PeerIsGone => _socket.IsClosed || UnixSocket.PeerIsGone(_socket);
 
+    /// <summary>The same as <see cref="Dispose"/>, and the peer sees the end also where the socket is open elsewhere.</summary>
+    public void HangUp() => Close(hangsUp: true);
+
     /// <summary>Closes the socket and whatever descriptors came with half a message.</summary>
-    public void Dispose()
+    public void Dispose() => Close(hangsUp: false);
+
+    private void Close(bool hangsUp)
     {
         lock (_gate)
         {
@@ -107,6 +112,12 @@ public sealed class VhostUserConnection : IDisposable
         }
 
         _readiness.Dispose();
+        if (hangsUp)
+        {
+            // It fails only where the peer has gone already.
+            UnixSocket.Shutdown(_socket);
+        }
+
         _socket.Dispose();
     }
 

@@ -4,6 +4,7 @@ using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Actors.Tests.Support;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Tests.Backend;
@@ -128,6 +129,17 @@ public sealed class RingmasterBackendSpec : IDisposable
         }
 
         Assert.False(Assert.Single(await backend.GetDevicesAsync()).Up);
+    }
+
+    [Fact]
+    public async Task A_front_end_over_an_inherited_connection_sees_that_it_was_cut_off()
+    {
+        (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
+        await using RingmasterBackend backend = await StartInheritedAsync(theirs);
+        using FrontEnd frontEnd = FrontEnd.Over(ours, _loop);
+        frontEnd.Send(RequestCode.GetFeatures, new byte[5000]);
+
+        await frontEnd.ClosedAsync();
     }
 
     [Theory]
