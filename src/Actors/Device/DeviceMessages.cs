@@ -32,7 +32,8 @@ public sealed record ChangeMtu(int Mtu);
 
 /// <summary>
 /// Hold the guest's link down, whatever the host's side is like, or let it follow the host's side again. Holds across
-/// front-ends until the device is made anew. Answered by a <see cref="LinkSet"/>.
+/// front-ends until the device is made anew; to let it follow also ends what a front-end has loaded. Answered by a
+/// <see cref="LinkSet"/>.
 /// </summary>
 /// <param name="Up">False: down. True: as the host's side.</param>
 public sealed record SetLink(bool Up);

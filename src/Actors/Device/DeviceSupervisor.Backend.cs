@@ -20,6 +20,9 @@ public sealed partial class DeviceSupervisor
     private bool _linkHeldDown;
     private bool _linkUp = true;
 
+    /// <summary>By the operator, or by the device from which the guest came; that one's word goes with its front-end.</summary>
+    private bool LinkIsHeldDown => _linkHeldDown || _session is { Ended: false, LinkHeldDown: true };
+
     /// <summary>A message was carried out: follows what it says of the channel, and tells of what it changed.</summary>
     private void FollowBackendChannel(SessionState before)
     {
@@ -204,13 +207,14 @@ public sealed partial class DeviceSupervisor
     private void OnSetLink(SetLink message)
     {
         _linkHeldDown = !message.Up;
+        _session?.LinkHeldDown &= !message.Up;
         FollowLink();
         Sender.Tell(new LinkSet(Name, _linkUp));
     }
 
     private void FollowLink()
     {
-        bool up = _hostLinkUp && !_linkHeldDown;
+        bool up = _hostLinkUp && !LinkIsHeldDown;
         if (up != _linkUp)
         {
             _linkUp = up;

@@ -142,6 +142,7 @@ public sealed partial class DeviceSupervisor
             Name, _session!.Number, reason ?? "it closed the connection");
         CloseBackendChannel();
         _session.End();
+        FollowLink();
         _phase = DevicePhase.Closing;
         _pairs.ReconcileAll();
         AwaitWorkers(ReleaseSession);

@@ -43,14 +43,14 @@ public sealed partial class DeviceSupervisor
         {
             session.Transfer?.Cancel();
             session.Transfer = session.State.Transfer is { } asked
-                ? new StateTransfer(asked, NetDeviceState.Of(session.State, _linkHeldDown, _pairs.Counted()))
+                ? new StateTransfer(asked, NetDeviceState.Of(session.State, LinkIsHeldDown, _pairs.Counted()))
                 : null;
         }
 
         if (loaded is { } state)
         {
             _log.Info("device {Device}: loaded {State}", Name, state);
-            _linkHeldDown |= state.LinkHeldDown;
+            session.LinkHeldDown = state.LinkHeldDown;
             if (state.Counters is { } counters)
             {
                 _pairs.GoOnFrom(counters);

@@ -46,6 +46,9 @@ internal sealed class FrontendSession : IDisposable
     /// <summary>The transfer of the device's state that was last asked for, or null.</summary>
     internal StateTransfer? Transfer { get; set; }
 
+    /// <summary>The device's state that this front-end loaded says that the link is held down.</summary>
+    internal bool LinkHeldDown { get; set; }
+
     /// <summary>What a ring is to run with, or null.</summary>
     internal RingPlan? PlanOf(int ring) => State.PlanOf(ring) is { } plan ? Inband?.Complete(State, ring, plan) ?? plan : null;
 

@@ -96,6 +96,26 @@ public sealed class DeviceStateSpec : DeviceTest
     }
 
     [Fact]
+    public async Task A_link_that_was_loaded_as_held_down_is_so_for_that_front_end_alone()
+    {
+        FrontEnd frontEnd = await NegotiateAsync();
+        Assert.Equal(0UL, await LoadAsync(frontEnd, new NetDeviceState(null, null, true, null).ToBytes()));
+        Assert.False((await StatusAsync()).LinkUp);
+        frontEnd.Dispose();
+
+        await StatusIsAsync(status => Assert.Equal((DevicePhase.Listening, true), (status.Phase, status.LinkUp)));
+    }
+
+    [Fact]
+    public async Task A_link_that_was_loaded_as_held_down_can_be_let_go()
+    {
+        FrontEnd frontEnd = await NegotiateAsync();
+        Assert.Equal(0UL, await LoadAsync(frontEnd, new NetDeviceState(null, null, true, null).ToBytes()));
+
+        Assert.True((await Device.Ask<LinkSet>(new SetLink(true), Patience)).Up);
+    }
+
+    [Fact]
     public async Task A_state_that_makes_no_sense_is_refused_and_the_session_lives_on()
     {
         FrontEnd frontEnd = await NegotiateAsync();
