@@ -161,10 +161,12 @@ internal sealed partial class PairSet
     private void OnExited(WorkerPair pair, WorkerExited exited)
     {
         bool wasSilent = pair.Health == PairHealth.Silent;
+        uint? rx = pair.LastWordIsLate(RingSide.Rx) ? null : exited.RxBase;
+        uint? tx = pair.LastWordIsLate(RingSide.Tx) ? null : exited.TxBase;
         pair.Exited();
         AwaitAnswer(pair);
-        NoteBase(pair, RingSide.Rx, exited.RxBase);
-        NoteBase(pair, RingSide.Tx, exited.TxBase);
+        NoteBase(pair, RingSide.Rx, rx);
+        NoteBase(pair, RingSide.Tx, tx);
         if (wasSilent)
         {
             HealthChanged();

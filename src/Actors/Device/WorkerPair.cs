@@ -49,6 +49,9 @@ internal sealed class WorkerPair
 
     private readonly RingPlan?[] _told = new RingPlan?[2];
     private readonly bool[] _ringBroken = new bool[2];
+
+    /// <summary>While the pair is silent: what its worker says at last of where this ring stopped is out of date.</summary>
+    private readonly bool[] _lastWordIsLate = new bool[2];
     private readonly HashSet<long> _outstanding = [];
     private GuestMemory _toldMemory = GuestMemory.Empty;
     private Iotlb _toldIotlb = Iotlb.Empty;
@@ -152,6 +155,7 @@ internal sealed class WorkerPair
     internal void FallSilent(string reason)
     {
         Forget();
+        Array.Clear(_lastWordIsLate);
         Health = PairHealth.Silent;
         Failed(reason);
     }
@@ -176,6 +180,12 @@ internal sealed class WorkerPair
     /// <summary>The front-end has started the ring anew.</summary>
     internal void RingRestarted(RingSide side) => _ringBroken[(int)side] = false;
 
+    /// <summary>
+    /// True when where a silent worker stopped the ring is not where it is to go on: the front-end has been told otherwise, and
+    /// may have started it anew or made room for another front-end since.
+    /// </summary>
+    internal bool LastWordIsLate(RingSide side) => Health == PairHealth.Silent && _lastWordIsLate[(int)side];
+
     /// <summary>Notes an answer. False for an answer to nothing that was asked here.</summary>
     internal bool Acknowledge(long commandId) => _outstanding.Remove(commandId);
 
@@ -191,6 +201,7 @@ internal sealed class WorkerPair
     {
         if (Health != PairHealth.Running)
         {
+            NoteStops(demand);
             return [];
         }
 
@@ -201,6 +212,14 @@ internal sealed class WorkerPair
         AddStarts(demand, commands);
         _outstanding.UnionWith(commands.Select(command => command.Id));
         return commands;
+    }
+
+    private void NoteStops(PairDemand demand)
+    {
+        foreach (RingSide side in Sides)
+        {
+            _lastWordIsLate[(int)side] |= demand.Of(side) is null;
+        }
     }
 
     private void AddStops(PairDemand demand, List<WorkerCommand> commands)

@@ -240,6 +240,38 @@ public sealed class SupervisionSpec : DeviceTest
         await RunsAsync(await WorkerAsync(0, generation: 2), RingSide.Rx, RingSide.Tx);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_last_word_of_a_silent_worker_does_not_undo_what_was_said_since(bool byAnotherFrontEnd)
+    {
+        StartDevice(pairs: 1);
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync(pairs: 1);
+        FakeWorker silent = await SilenceAsync(frontEnd);
+        silent.Bases[(int)RingSide.Rx] = 77;
+        silent.Bases[(int)RingSide.Tx] = 78;
+        if (byAnotherFrontEnd)
+        {
+            frontEnd.Dispose();
+            frontEnd = Connect();
+            await frontEnd.BringUpAsync(pairs: 1);
+        }
+        else
+        {
+            await frontEnd.StopRingAsync(0);
+            Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.SetVringBase, new VringState(0, 5).ToBytes()));
+            await frontEnd.KickAsync(0);
+        }
+
+        silent.Answer();
+
+        FakeWorker restarted = await WorkerAsync(0, generation: 2);
+        await RunsAsync(restarted, RingSide.Rx, RingSide.Tx);
+        (uint, uint) expected = byAnotherFrontEnd ? (0u, 0u) : (5u, 78u);
+        Assert.Equal(expected, (restarted.Ring(RingSide.Rx)!.Base, restarted.Ring(RingSide.Tx)!.Base));
+    }
+
     [Fact]
     public async Task A_ring_that_broke_stays_broken_over_a_restart_of_its_worker()
     {
