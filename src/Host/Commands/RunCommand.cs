@@ -17,7 +17,8 @@ internal static class RunCommand
     {
         var command = new Command(
             "run",
-            "Serve all devices of the configuration until SIGTERM or SIGINT; SIGHUP reads it again. The default command.");
+            "Serve all devices of the configuration until SIGTERM or SIGINT; SIGHUP reads it again, SIGUSR1 logs all counters. "
+            + "The default command.");
         layers.AddTo(command);
         SetAction(command, layers);
         return command;
@@ -82,13 +83,18 @@ internal static class RunCommand
         while (true)
         {
             PosixSignal signal = await signals.NextAsync();
-            if (signal != PosixSignal.SIGHUP)
+            switch (signal)
             {
-                Log.Information("stopping on {Signal}", signal);
-                return;
+                case PosixSignal.SIGHUP:
+                    await ReloadAsync(backend, load, signals.Stop);
+                    break;
+                case Signals.SIGUSR1:
+                    await StatusLog.WriteAsync(backend);
+                    break;
+                default:
+                    Log.Information("stopping on {Signal}", signal);
+                    return;
             }
-
-            await ReloadAsync(backend, load, signals.Stop);
         }
     }
 

@@ -10,6 +10,7 @@ internal sealed class HostFixture : IAsyncDisposable
 {
     internal const int SIGHUP = 1;
     internal const int SIGINT = 2;
+    internal const int SIGUSR1 = 10;
     internal const int SIGTERM = 15;
 
     internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);

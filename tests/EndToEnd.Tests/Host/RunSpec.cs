@@ -37,6 +37,23 @@ public sealed class RunSpec
         await Eventually.EqualAsync(false, () => host.HasInterface("rm-net0"), StopLimit);
     }
 
+    [SkippableFact]
+    public async Task SIGUSR1_logs_how_each_device_and_each_pair_fares()
+    {
+        await using HostFixture host = await HostFixture.CreateAsync();
+        ManagedProcess process = await host.StartUpAsync();
+        int mark = process.Mark;
+
+        HostFixture.Signal(process, HostFixture.SIGUSR1);
+
+        await process.LineAsync("device net0: listening, link (up|down), 0 front-ends so far", HostFixture.Limit, mark);
+        await process.LineAsync(
+            "device net0 pair 1: .*, rx stopped, tx stopped: tx-frames 0, .*rx-starved 0, .*sleeps [0-9]+",
+            HostFixture.Limit,
+            mark);
+        Assert.False(process.HasExited);
+    }
+
     [SkippableTheory]
     [InlineData()]
     [InlineData("run")]
