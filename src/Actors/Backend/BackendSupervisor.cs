@@ -119,12 +119,12 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         ];
 
         _log.Info(
-            "reload: {Added} devices added, {Removed} removed, {Restarted} restarted, {Adjusted} adjusted",
+            "reload: {Added} devices to add, {Removed} to remove, {Restarted} to restart, {Adjusted} to adjust",
             added.Length, removed.Length, changed.Length, adjusted.Length);
         _pending.Add(
             Sender,
             [.. added, .. removed, .. changed, .. adjusted],
-            outcomes => new Reloaded(added, removed, changed, outcomes) { Adjusted = adjusted });
+            outcomes => new Reloaded(added, removed, changed, outcomes) { Adjusted = [.. Done(outcomes).Intersect(adjusted)] });
         foreach (string name in removed)
         {
             Remove(name, successor: null);
@@ -152,6 +152,9 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
         && wanted.TryGetValue(device.Settings.Name, out DeviceSettings? settings)
         && SettingsComparison.DifferInMtuAlone(device.Settings, settings);
 
+    private static IEnumerable<string> Done(IEnumerable<DeviceOutcome> outcomes) =>
+        outcomes.Where(outcome => outcome.Error is null).Select(outcome => outcome.Name);
+
     private static void Adjust(DeviceRecord device, DeviceSettings settings)
     {
         device.Settings = settings;
@@ -174,6 +177,7 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
     {
         Props props = DeviceSupervisor.Props(device.Settings, _parts, device.Cpus);
         device.Actor = Context.ActorOf(props, device.Settings.Name);
+        device.Mtu = device.Settings.Mtu;
         Context.Watch(device.Actor);
     }
 
@@ -220,7 +224,20 @@ public sealed class BackendSupervisor : ReceiveActor, IWithTimers
 
     private void OnDeviceFinished(DeviceFinished message) => NoteFailure(message.Name, "its only connection has ended");
 
-    private void OnDeviceAdjusted(DeviceAdjusted message) => _pending.Settle(new DeviceOutcome(message.Name, message.Error));
+    private void OnDeviceAdjusted(DeviceAdjusted message)
+    {
+        if (_devices.TryGetValue(message.Name, out DeviceRecord? device) && Sender.Equals(device.Actor))
+        {
+            device.Mtu = message.Error is null ? message.Mtu : device.Mtu;
+            if (device.Settings.Mtu == message.Mtu)
+            {
+                // The next reload tries again what has failed. One that came meanwhile has the last word.
+                device.Settings = device.Settings with { Mtu = device.Mtu };
+            }
+        }
+
+        _pending.Settle(new DeviceOutcome(message.Name, message.Error));
+    }
 
     /// <summary>Nobody waits for ever for a device that hangs, and its name is told.</summary>
     private void OnReplyOverdue(ReplyOverdue message)

@@ -8,7 +8,11 @@ namespace Ringmaster.Actors.Backend;
 /// <summary>What the backend's supervisor knows of one device. Used by its actor alone.</summary>
 internal sealed class DeviceRecord(DeviceSettings settings, ImmutableArray<int?> cpus)
 {
+    /// <summary>As they are wanted. A change of the MTU may be under way.</summary>
     internal DeviceSettings Settings { get; set; } = settings;
+
+    /// <summary>The configured MTU that the device is known to have.</summary>
+    internal int? Mtu { get; set; }
 
     internal ImmutableArray<int?> Cpus { get; } = cpus;
 

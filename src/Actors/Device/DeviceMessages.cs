@@ -20,8 +20,9 @@ public sealed record DeviceFinished(string Name);
 
 /// <summary>To the parent: what <see cref="ChangeMtu"/> asked for was done, or not.</summary>
 /// <param name="Name">The device.</param>
+/// <param name="Mtu">What was asked for.</param>
 /// <param name="Error">Null when all is well; else why not.</param>
-public sealed record DeviceAdjusted(string Name, string? Error);
+public sealed record DeviceAdjusted(string Name, int Mtu, string? Error);
 
 /// <summary>
 /// Change the configured MTU while the device runs: of the TAP, and of the configuration space of a connected front-end, which

@@ -231,7 +231,7 @@ public sealed partial class DeviceSupervisor
         }
         else
         {
-            Context.Parent.Tell(new DeviceAdjusted(Name, "it is not open"));
+            Context.Parent.Tell(new DeviceAdjusted(Name, message.Mtu, "it is not open"));
         }
     }
 
@@ -249,7 +249,7 @@ public sealed partial class DeviceSupervisor
             RefreshHost();
         }
 
-        Context.Parent.Tell(new DeviceAdjusted(Name, message.Cause?.Message));
+        Context.Parent.Tell(new DeviceAdjusted(Name, message.Mtu, message.Cause?.Message));
     }
 
     private sealed record AskAgain

@@ -62,7 +62,9 @@ public static unsafe partial class UnixSocket
         return ((entry >> 48) & POLLHUP) != 0;
     }
 
-    /// <summary>Ends a connection for both ends, whoever else holds a descriptor of it. What was sent can still be read.</summary>
+    /// <summary>
+    /// Ends a connection for both ends, whoever else holds a descriptor of it. What was sent can still be read.
+    /// </summary>
     internal static IoResult Shutdown(OwnedFd socket)
     {
         using FdLease lease = socket.Lease();

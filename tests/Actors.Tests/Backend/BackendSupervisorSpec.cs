@@ -141,10 +141,24 @@ public sealed class BackendSupervisorSpec : TestKit
         Reload reload = new([Device("net0") with { Mtu = 9000 }, Device("net1") with { Mtu = 9000 }]);
         Reloaded reloaded = Ask<Reloaded>(reload);
 
-        Assert.Equal(["net0", "net1"], reloaded.Adjusted.ToArray());
+        Assert.Equal(["net0"], reloaded.Adjusted.ToArray());
         Assert.Empty(reloaded.Restarted);
         Assert.Equal([null, "EINVAL"], reloaded.Outcomes.Select(outcome => outcome.Error));
         Assert.Equal((9000, null, 1), (Host("net0").Mtu, Host("net1").Mtu, Host("net0").Opened));
+    }
+
+    [Fact]
+    public void An_MTU_that_could_not_be_changed_is_tried_again_by_the_next_reload()
+    {
+        Start(Device("net0") with { Mtu = 1400 });
+        Host("net0").RefusesChanges = "EINVAL";
+        Reload reload = new([Device("net0") with { Mtu = 9000 }]);
+        Assert.Empty(Ask<Reloaded>(reload).Adjusted);
+        Host("net0").RefusesChanges = null;
+
+        Assert.Equal(["net0"], Ask<Reloaded>(reload).Adjusted.ToArray());
+
+        Assert.Equal((9000, 1), (Host("net0").Mtu, Host("net0").Opened));
         Assert.Empty(Ask<Reloaded>(reload).Outcomes);
     }
 
