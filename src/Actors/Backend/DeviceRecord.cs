@@ -35,6 +35,6 @@ internal sealed class DeviceRecord(DeviceSettings settings, ImmutableArray<int?>
     {
         Crashes = now - LastCrash > Settings.Restart.Window ? 1 : Crashes + 1;
         LastCrash = now;
-        return Backoff.Delay(Settings.Restart.MinBackoff, Settings.Restart.MaxBackoff, Crashes);
+        return Backoff.ForEver(Settings.Restart, Crashes);
     }
 }

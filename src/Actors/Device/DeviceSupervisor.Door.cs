@@ -30,6 +30,7 @@ public sealed partial class DeviceSupervisor
     {
         if (!_door!.Connects)
         {
+            _attempts = 0;
             Listen();
             return;
         }
@@ -53,8 +54,11 @@ public sealed partial class DeviceSupervisor
         }
         catch (LinuxException e)
         {
-            _log.Warning("device {Device}: a front-end could not be let in: {Reason}", Name, e.Message);
-            Timers.StartSingleTimer(Retry.Instance, Retry.Instance, _settings.Restart.MinBackoff);
+            TimeSpan delay = Backoff.ForEver(_settings.Restart, ++_attempts);
+            _log.Warning(
+                "device {Device}: a front-end could not be let in: {Reason}; next attempt in {Delay} ms",
+                Name, e.Message, delay.TotalMilliseconds);
+            Timers.StartSingleTimer(Retry.Instance, Retry.Instance, delay);
         }
     }
 

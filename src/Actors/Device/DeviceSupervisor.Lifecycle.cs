@@ -49,7 +49,7 @@ public sealed partial class DeviceSupervisor
             return;
         }
 
-        TimeSpan delay = Backoff.Delay(_settings.Restart.MinBackoff, _settings.Restart.MaxBackoff, ++_attempts);
+        TimeSpan delay = Backoff.ForEver(_settings.Restart, ++_attempts);
         _log.Error(
             "device {Device}: cannot be opened: {Reason}; next attempt in {Delay} ms",
             Name, _error, delay.TotalMilliseconds);

@@ -48,7 +48,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     private string? _error;
     private long _sessions;
 
-    /// <summary>To open the device, or in client mode to reach its front-end: those in a row that failed.</summary>
+    /// <summary>To open the device, to let its front-end in, or in client mode to reach it: those in a row that failed.</summary>
     private int _attempts;
     private int _busyAttempts;
     private int _refusals;

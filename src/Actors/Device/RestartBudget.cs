@@ -44,6 +44,18 @@ internal sealed class RestartBudget
 /// </summary>
 internal static class Backoff
 {
+    /// <summary>The least wait of what is tried for ever: to fail at once must neither cost a CPU nor fill the log.</summary>
+    internal static readonly TimeSpan Floor = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>The wait before something that is tried for ever, however little the settings ask for.</summary>
+    /// <param name="settings">They say how long.</param>
+    /// <param name="attempt">1 for the first.</param>
+    internal static TimeSpan ForEver(RestartSettings settings, int attempt)
+    {
+        TimeSpan delay = Delay(settings.MinBackoff, settings.MaxBackoff, attempt);
+        return delay < Floor ? Floor : delay;
+    }
+
     /// <summary>
     /// The smallest wait before the first attempt; twice as long before each further one, up to the greatest wait.
     /// </summary>

@@ -1,4 +1,6 @@
+using Ringmaster.Actors.Backend;
 using Ringmaster.Actors.Device;
+using Ringmaster.Actors.Settings;
 using Ringmaster.Actors.Tests.Support;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
@@ -9,6 +11,9 @@ namespace Ringmaster.Actors.Tests.Device;
 /// <summary>How a device comes up, fails to, and stops.</summary>
 public sealed class DeviceLifeSpec : DeviceTest
 {
+    private static readonly RestartSettings WithoutBackoff =
+        TestDevices.Restart with { MinBackoff = TimeSpan.Zero, MaxBackoff = TimeSpan.Zero };
+
     [Fact]
     public async Task A_device_comes_up_with_a_worker_for_each_pair_and_listens()
     {
@@ -36,6 +41,27 @@ public sealed class DeviceLifeSpec : DeviceTest
         Pass(2 * TestDevices.Restart.MinBackoff);
         Parent.ExpectMsg<DeviceUp>();
         Assert.Null((await StatusAsync()).Error);
+    }
+
+    [Fact]
+    public async Task Without_a_back_off_the_next_attempt_still_waits_a_moment()
+    {
+        Host.FailingOpens = 1;
+        CreateDevice(change: settings => settings with { Restart = WithoutBackoff });
+        Parent.ExpectMsg<DeviceFailed>();
+        await StatusIsAsync(status => Assert.Equal(DevicePhase.Failed, status.Phase));
+
+        Pass(Backoff.Floor - TimeSpan.FromMilliseconds(1));
+        Assert.Equal(DevicePhase.Failed, (await StatusAsync()).Phase);
+        Pass(TimeSpan.FromMilliseconds(1));
+        Parent.ExpectMsg<DeviceUp>();
+    }
+
+    [Fact]
+    public void A_device_that_fails_again_and_again_is_not_made_anew_without_a_pause()
+    {
+        var device = new DeviceRecord(TestDevices.Create("net0", Socket) with { Restart = WithoutBackoff }, []);
+        Assert.All(Enumerable.Range(0, 3), _ => Assert.Equal(Backoff.Floor, device.NextRestart(TimeSpan.FromHours(1))));
     }
 
     [Fact]

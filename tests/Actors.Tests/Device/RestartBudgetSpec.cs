@@ -65,4 +65,11 @@ public sealed class RestartBudgetSpec
     [InlineData(40, 350)]
     public void Without_a_first_wait_the_later_ones_still_grow(int attempt, int milliseconds) =>
         Assert.Equal(milliseconds, Backoff.Delay(TimeSpan.Zero, Settings.MaxBackoff, attempt).TotalMilliseconds);
+
+    [Theory]
+    [InlineData(1, 10)]
+    [InlineData(5, 16)]
+    [InlineData(40, 350)]
+    public void What_is_tried_for_ever_is_never_tried_without_a_pause(int attempt, int milliseconds) =>
+        Assert.Equal(milliseconds, Backoff.ForEver(Settings with { MinBackoff = TimeSpan.Zero }, attempt).TotalMilliseconds);
 }
