@@ -38,7 +38,7 @@ internal sealed class BackendRequests : IDisposable
     /// <summary>Takes a channel up.</summary>
     /// <param name="socket">From SET_BACKEND_REQ_FD; closed with this.</param>
     /// <param name="context">What it works with.</param>
-    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    /// <exception cref="LinuxException">No descriptor is left, or the socket cannot be watched.</exception>
     internal BackendRequests(OwnedFd socket, Context context)
     {
         _context = context;
@@ -49,7 +49,15 @@ internal sealed class BackendRequests : IDisposable
             context.Loop,
             e => self.Tell(new BackendChannelEvent(this, e)),
             () => self.Tell(new BackendChannelRoom(this)));
-        _channel.ReceiveNext();
+        try
+        {
+            _channel.ReceiveNext();
+        }
+        catch
+        {
+            _channel.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Sends a request as soon as that is possible. Lost when the channel has been dropped.</summary>

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Tests.Support;
+using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
 
@@ -39,6 +40,17 @@ public sealed class BackendRequestsSpec : DeviceTest
         await SetHostLinkAsync(false);
         await channel.AnswerAsync(BackendRequestCode.ConfigChangeMsg);
         Assert.Equal(new LinkSet("net0", false), await Device.Ask<LinkSet>(new SetLink(true)));
+    }
+
+    [Fact]
+    public void A_channel_that_cannot_be_watched_is_closed()
+    {
+        OwnedFd file = FrontEnd.TempFile(1);
+        var context = new BackendRequests.Context("net0", TestActor, null!, Loop, Sys.Log, () => false, () => { });
+
+        Assert.Throws<LinuxException>(() => new BackendRequests(file, context));
+
+        Assert.True(file.IsClosed);
     }
 
     [Fact]
