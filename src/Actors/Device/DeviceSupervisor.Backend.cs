@@ -62,13 +62,13 @@ public sealed partial class DeviceSupervisor
                     Self,
                     Timers,
                     _parts.Loop,
-                    _log,
+                    _frontendLog,
                     () => _session!.State.Has(ProtocolFeatures.ReplyAck),
                     AskAgainLater));
         }
         catch (LinuxException e)
         {
-            _log.Warning("device {Device}: the front-end's channel cannot be used: {Reason}", Name, e.Message);
+            _frontendLog.Warning("device {Device}: the front-end's channel cannot be used: {Reason}", Name, e.Message);
         }
     }
 
@@ -218,7 +218,7 @@ public sealed partial class DeviceSupervisor
         if (up != _linkUp)
         {
             _linkUp = up;
-            _log.Info("device {Device}: link {State}", Name, up ? "up" : "down");
+            _frontendLog.Info("device {Device}: link {State}", Name, up ? "up" : "down");
             AmendConfig(state => state with { LinkUp = up });
         }
     }

@@ -106,7 +106,7 @@ public sealed partial class DeviceSupervisor
         _configOwed = false;
         _refusals = 0;
         _error = null;
-        _log.Info("device {Device}: front-end connected, session {Session}", Name, number);
+        _frontendLog.Info("device {Device}: front-end connected, session {Session}", Name, number);
         ReceiveNext();
     }
 }

@@ -115,7 +115,7 @@ public sealed partial class DeviceSupervisor
         KickRings(step.Kicks);
         foreach (Announce announce in step.Announcements)
         {
-            _log.Info("device {Device}: announces {Mac}", Name, announce.Mac);
+            _frontendLog.Info("device {Device}: announces {Mac}", Name, announce.Mac);
             _pairs.PostToFirst(new SendFrame(_host.Kind.Announcement(announce.Mac)));
         }
 
@@ -137,7 +137,7 @@ public sealed partial class DeviceSupervisor
 
     private void EndSession(string? reason)
     {
-        _log.Info(
+        _frontendLog.Info(
             "device {Device}: front-end gone, session {Session}: {Reason}",
             Name, _session!.Number, reason ?? "it closed the connection");
         CloseBackendChannel();
@@ -167,21 +167,22 @@ public sealed partial class DeviceSupervisor
     /// <summary>The interface was removed under our feet, for one: everything is opened anew.</summary>
     private void OnHostLost(HostChangeFailed message) => throw new DeviceLostException(Name, message.Cause);
 
-    /// <summary>A front-end must not be able to fill the log.</summary>
+    /// <summary>What more there is of one session says nothing new.</summary>
     private void LogRefusal(string refusal)
     {
         if (++_refusals <= LoggedRefusals)
         {
-            _log.Warning("device {Device}: {Refusal}", Name, refusal);
+            _frontendLog.Warning("device {Device}: {Refusal}", Name, refusal);
         }
         else
         {
-            _log.Debug("device {Device}: {Refusal}", Name, refusal);
+            _frontendLog.Debug("device {Device}: {Refusal}", Name, refusal);
         }
 
         if (_refusals == LoggedRefusals)
         {
-            _log.Warning("device {Device}: further refusals of session {Session} are logged as debug only", Name, _sessions);
+            _frontendLog.Warning(
+                "device {Device}: further refusals of session {Session} are logged as debug only", Name, _sessions);
         }
     }
 
@@ -194,7 +195,7 @@ public sealed partial class DeviceSupervisor
 
         _negotiated = true;
         SessionState state = _session!.State;
-        _log.Info(
+        _frontendLog.Info(
             "device {Device}: front-end negotiated {Features}; protocol features {ProtocolFeatures}; {Regions} memory regions",
             Name, state.Features, state.ProtocolFeatures, state.Regions.Length);
     }

@@ -49,7 +49,7 @@ public sealed partial class DeviceSupervisor
 
         if (loaded is { } state)
         {
-            _log.Info("device {Device}: loaded {State}", Name, state);
+            _frontendLog.Info("device {Device}: loaded {State}", Name, state);
             session.LinkHeldDown = state.LinkHeldDown;
             if (state.Counters is { } counters)
             {

@@ -38,6 +38,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     private readonly DeviceParts _parts;
     private readonly ImmutableArray<int?> _cpus;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly FrontendLog _frontendLog;
     private readonly HostSide _host;
     private readonly PairSet _pairs;
     private DeviceProfile? _profile;
@@ -61,7 +62,9 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
         _parts = parts;
         _cpus = cpus;
         _host = new HostSide(settings, parts, Self);
-        _pairs = new PairSet(settings, parts.Workers, Context, this, _log)
+        IScheduler scheduler = Context.System.Scheduler;
+        _frontendLog = new FrontendLog(_log, settings.Name, () => scheduler.MonotonicClock);
+        _pairs = new PairSet(settings, parts.Workers, Context, this, _log, _frontendLog)
         {
             Demand = DemandOfPair,
             Plan = pair => _host.Kind.PlanWorker(pair.Index, pair.Generation, pair.Cpu, pair.Counters.Live),

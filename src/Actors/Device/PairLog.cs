@@ -4,7 +4,7 @@ using Ringmaster.Native.Worker;
 namespace Ringmaster.Actors.Device;
 
 /// <summary>What an operator reads of queue pairs: device and pair are in every line.</summary>
-internal sealed class PairLog(ILoggingAdapter log, string device)
+internal sealed class PairLog(ILoggingAdapter log, FrontendLog frontendLog, string device)
 {
     private readonly Dictionary<(int Pair, RingSide Side), bool> _enabled = [];
 
@@ -38,16 +38,16 @@ internal sealed class PairLog(ILoggingAdapter log, string device)
         device, pair.Index, pair.Failures, pair.LastFailure);
 
     internal void FreshChance(WorkerPair pair) =>
-        log.Info("device {Device} pair {Pair}: gets a fresh chance", device, pair.Index);
+        frontendLog.Info("device {Device} pair {Pair}: gets a fresh chance", device, pair.Index);
 
     internal void CommandRefused(WorkerPair pair, CommandRefused refused) =>
-        log.Warning("device {Device} pair {Pair}: {Reason}", device, pair.Index, refused.Reason);
+        frontendLog.Warning("device {Device} pair {Pair}: {Reason}", device, pair.Index, refused.Reason);
 
-    internal void RingStopped(WorkerPair pair, RingStopped stopped) => log.Info(
+    internal void RingStopped(WorkerPair pair, RingStopped stopped) => frontendLog.Info(
         "device {Device} pair {Pair}: {Ring} queue stopped at {Base}",
         device, pair.Index, stopped.Side, stopped.Base);
 
-    internal void RingGivenUp(WorkerPair pair, RingBroken broken) => log.Warning(
+    internal void RingGivenUp(WorkerPair pair, RingBroken broken) => frontendLog.Warning(
         "device {Device} pair {Pair}: {Ring} queue given up until the front-end starts it again: {Reason}",
         device, pair.Index, broken.Side, broken.Reason);
 
@@ -67,7 +67,7 @@ internal sealed class PairLog(ILoggingAdapter log, string device)
         {
             case StartRing start:
                 _enabled[(pair.Index, start.Side)] = start.Plan.Enabled;
-                log.Info(
+                frontendLog.Info(
                     "device {Device} pair {Pair}: {Ring} queue started, {Size} descriptors, {State}",
                     device, pair.Index, start.Side, start.Plan.Size, StateOf(start.Plan));
                 break;
@@ -90,7 +90,7 @@ internal sealed class PairLog(ILoggingAdapter log, string device)
         _enabled[(pair.Index, update.Side)] = update.Plan.Enabled;
         if (switched)
         {
-            log.Info(Line, device, pair.Index, update.Side, StateOf(update.Plan));
+            frontendLog.Info(Line, device, pair.Index, update.Side, StateOf(update.Plan));
         }
         else
         {

@@ -37,13 +37,14 @@ internal sealed partial class PairSet
         WorkerFactory factory,
         IActorContext context,
         IWithTimers owner,
-        ILoggingAdapter log)
+        ILoggingAdapter log,
+        FrontendLog frontendLog)
     {
         _restart = settings.Restart;
         _factory = factory;
         _context = context;
         _owner = owner;
-        _log = new PairLog(log, settings.Name);
+        _log = new PairLog(log, frontendLog, settings.Name);
     }
 
     /// <summary>What a pair's worker should be doing at this moment.</summary>
