@@ -21,7 +21,7 @@ public sealed class BackendSupervisorSpec : TestKit
     private readonly IActorRef _backend;
 
     public BackendSupervisorSpec()
-        : base("""akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """)
+        : base(TestConfiguration.VirtualTime)
     {
         var parts = new DeviceParts(
             _loop,
@@ -231,7 +231,7 @@ public sealed class BackendSupervisorSpec : TestKit
     {
         TestProbe asker = CreateTestProbe();
         _backend.Tell(question, asker.Ref);
-        return asker.ExpectMsg<T>(TimeSpan.FromSeconds(10));
+        return asker.ExpectMsg<T>(TestConfiguration.Patience);
     }
 
     private void Pass(TimeSpan time) => ((TestScheduler)Sys.Scheduler).Advance(time);

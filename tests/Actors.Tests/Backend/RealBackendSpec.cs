@@ -65,7 +65,7 @@ public sealed class RealBackendSpec : IDisposable
             called.TrySetResult(Thread.CurrentThread.Name);
         }));
         fd.Signal();
-        Assert.Equal("net0/pair-1", await called.Task.WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal("net0/pair-1", await called.Task.WaitAsync(TestConfiguration.Patience));
         Assert.True(worker.Unwatch(fd.Fd));
     }
 
@@ -110,7 +110,7 @@ public sealed class RealBackendSpec : IDisposable
 
     private static async Task<DeviceSnapshot> UntilAsync(RingmasterBackend backend, Predicate<DeviceSnapshot> reached)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        using var limit = new CancellationTokenSource(TestConfiguration.Patience);
         while (true)
         {
             DeviceSnapshot status = await backend.GetDeviceStatusAsync("net0");

@@ -42,7 +42,7 @@ public sealed class RingmasterBackendSpec : IDisposable
     }
 
     [Fact]
-    public async Task It_stops_within_2_s_even_when_a_worker_hangs()
+    public async Task It_stops_within_5_s_even_when_a_worker_hangs()
     {
         RingmasterBackend backend = await StartAsync("net0");
         foreach (FakeWorker worker in _workers.All)
@@ -52,7 +52,7 @@ public sealed class RingmasterBackendSpec : IDisposable
 
         var watch = Stopwatch.StartNew();
         await backend.StopAsync();
-        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(5));
         Assert.False(File.Exists(Socket("net0")));
         Assert.Equal(1, _host.Disposed);
         Assert.Same(backend.StopAsync(), backend.StopAsync());
@@ -65,7 +65,7 @@ public sealed class RingmasterBackendSpec : IDisposable
         Assert.True(await backend.InjectWorkerFaultAsync("net0", 1, "for the test"));
         Assert.False(await backend.InjectWorkerFaultAsync("net0", 5, "no such pair"));
 
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        using var limit = new CancellationTokenSource(TestConfiguration.Patience);
         WorkerHandle worker;
         do
         {
@@ -122,7 +122,7 @@ public sealed class RingmasterBackendSpec : IDisposable
             await frontEnd.BringUpAsync();
         }
 
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        using var limit = new CancellationTokenSource(TestConfiguration.Patience);
         while ((await backend.GetDeviceStatusAsync("net0")).Phase != DevicePhase.Finished)
         {
             limit.Token.ThrowIfCancellationRequested();

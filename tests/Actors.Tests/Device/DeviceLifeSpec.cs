@@ -165,6 +165,5 @@ public sealed class DeviceLifeSpec : DeviceTest
             Pass(TimeSpan.FromMilliseconds(100));
             Assert.True(Parent.HasMessages);
         },
-        TimeSpan.FromSeconds(20),
-        TimeSpan.FromMilliseconds(5));
+        interval: TimeSpan.FromMilliseconds(5));
 }

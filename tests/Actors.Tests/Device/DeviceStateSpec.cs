@@ -58,11 +58,13 @@ public sealed class DeviceStateSpec : DeviceTest
         Assert.Equal((100, 0, 0), await CountedAsync(there));
 
         Assert.True((await there.Ask<WorkerFaultInjected>(new InjectWorkerFault(1, "test"), Patience)).Posted);
-        await AwaitAssertAsync(() =>
-        {
-            Pass(TimeSpan.FromMilliseconds(20));
-            Assert.Equal(2, _secondWorkers.Of(1).Count);
-        });
+        await AwaitAssertAsync(
+            () =>
+            {
+                Pass(TimeSpan.FromMilliseconds(20));
+                Assert.Equal(2, _secondWorkers.Of(1).Count);
+            },
+            interval: TimeSpan.FromMilliseconds(5));
         Count(_secondWorkers, pair: 1, WorkerCounter.TxFrames, 11);
         Count(_secondWorkers, pair: 1, WorkerCounter.Kicks, 3);
         Assert.Equal((111, 0, 3), await CountedAsync(there));

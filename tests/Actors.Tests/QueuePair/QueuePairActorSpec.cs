@@ -16,6 +16,7 @@ public sealed class QueuePairActorSpec : TestKit
     private readonly IActorRef _actor;
 
     public QueuePairActorSpec()
+        : base(TestConfiguration.Patient)
     {
         _failures = CreateTestProbe();
         _parent = CreateTestProbe();

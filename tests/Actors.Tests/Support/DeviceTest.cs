@@ -15,14 +15,12 @@ namespace Ringmaster.Actors.Tests.Support;
 /// </summary>
 public abstract class DeviceTest : TestKit
 {
-    private const string VirtualTime = """akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """;
-
     private readonly string _directory = Directory.CreateTempSubdirectory("ringmaster-").FullName;
     private readonly List<FrontEnd> _frontEnds = [];
 
     /// <param name="logLevel">The least severe line that <c>EventFilter</c> sees.</param>
     protected DeviceTest(string logLevel = "WARNING")
-        : base($"{VirtualTime}\nakka.loglevel = {logLevel}") => Parent = CreateTestProbe("parent");
+        : base($"{TestConfiguration.VirtualTime}\nakka.loglevel = {logLevel}") => Parent = CreateTestProbe("parent");
 
     internal ReadinessLoop Loop { get; } = new("test");
 
@@ -75,27 +73,29 @@ public abstract class DeviceTest : TestKit
     internal async Task<FakeWorker> WorkerAsync(int pair, long generation)
     {
         FakeWorker? found = null;
-        await AwaitAssertAsync(() =>
-        {
-            found = Workers.Of(pair).FirstOrDefault(worker => worker.Generation == generation);
-            if (found is null)
+        await AwaitAssertAsync(
+            () =>
             {
-                Pass(TimeSpan.FromMilliseconds(20));
-            }
+                found = Workers.Of(pair).FirstOrDefault(worker => worker.Generation == generation);
+                if (found is null)
+                {
+                    Pass(TimeSpan.FromMilliseconds(20));
+                }
 
-            Assert.NotNull(found);
-        });
+                Assert.NotNull(found);
+            },
+            interval: TimeSpan.FromMilliseconds(5));
         return found!;
     }
 
     protected Task<DeviceSnapshot> StatusAsync() =>
-        Device.Ask<DeviceSnapshot>(GetDeviceStatus.Instance, TimeSpan.FromSeconds(10));
+        Device.Ask<DeviceSnapshot>(GetDeviceStatus.Instance, TestConfiguration.Patience);
 
     /// <summary>Waits for a state of the device.</summary>
     protected Task StatusIsAsync(Action<DeviceSnapshot> assert) => AwaitAssertAsync(async () => assert(await StatusAsync()));
 
     protected async Task<IReadOnlyList<WorkerHandle>> WorkersAsync() =>
-        (await Device.Ask<WorkerList>(GetWorkers.Instance, TimeSpan.FromSeconds(10))).Workers;
+        (await Device.Ask<WorkerList>(GetWorkers.Instance, TestConfiguration.Patience)).Workers;
 
     /// <summary>Does something that is logged once.</summary>
     protected static Task LogsAsync(IEventFilterApplier line, Action action) => line.ExpectAsync(1, () =>
