@@ -29,7 +29,7 @@ public sealed class MigrationSpec : DeviceTest
         Task<ulong> second = SetLogAsync(frontEnd);
         await AwaitAssertAsync(() => Assert.All(workers, worker => Assert.Equal(1, worker.Unanswered)));
         workers[0].Answer();
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Assert.False(second.IsCompleted);
         workers[1].Answer();
 

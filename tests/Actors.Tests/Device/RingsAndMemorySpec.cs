@@ -125,7 +125,7 @@ public sealed class RingsAndMemorySpec : DeviceTest
         Task<ulong> reply = frontEnd.ShareMemoryAsync();
         await AwaitAssertAsync(() => Assert.Equal((1, 1), (first.Unanswered, second.Unanswered)));
         first.Answer();
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Assert.False(reply.IsCompleted);
         second.Answer();
         Assert.Equal(0UL, await reply);
@@ -164,7 +164,7 @@ public sealed class RingsAndMemorySpec : DeviceTest
         worker.Holds = true;
         Task<ulong> removal = frontEnd.DoAsync(RequestCode.RemMemReg, region);
         await AwaitAssertAsync(() => Assert.Equal(1, worker.Unanswered));
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Assert.False(removal.IsCompleted);
         worker.Answer();
         Assert.Equal(0UL, await removal);

@@ -170,7 +170,7 @@ public sealed class SupervisionSpec : DeviceTest
         silent.Holds = true;
         Task<ulong> reply = frontEnd.ShareMemoryAsync();
         await AwaitAssertAsync(() => Assert.Equal(1, silent.Unanswered));
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Pass(Timeout - TimeSpan.FromMilliseconds(1));
         await StatusAsync();
         Assert.False(reply.IsCompleted);
@@ -215,7 +215,7 @@ public sealed class SupervisionSpec : DeviceTest
         await StatusAsync();
         Pass(Timeout * 0.75);
         slow.AnswerOne();
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Pass(Timeout * 0.75);
         await StatusAsync();
         Assert.False(reply.IsCompleted);
@@ -347,7 +347,7 @@ public sealed class SupervisionSpec : DeviceTest
         silent.Holds = true;
         Task<ulong> reply = frontEnd.ShareMemoryAsync();
         await AwaitAssertAsync(() => Assert.Equal(1, silent.Unanswered));
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Pass(Timeout);
         await reply;
         return silent;

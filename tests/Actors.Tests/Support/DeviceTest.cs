@@ -94,6 +94,23 @@ public abstract class DeviceTest : TestKit
     /// <summary>Waits for a state of the device.</summary>
     protected Task StatusIsAsync(Action<DeviceSnapshot> assert) => AwaitAssertAsync(async () => assert(await StatusAsync()));
 
+    /// <summary>
+    /// Waits until the device has seen what the workers answer to all that it has told them: that goes through the pairs' actors,
+    /// whereas the device's status does not.
+    /// </summary>
+    protected async Task PairsHavePassedOnAsync()
+    {
+        foreach (PairStatus pair in (await StatusAsync()).Pairs)
+        {
+            // Found behind the commands, and then behind the answers to them.
+            ActorSelection actor = Sys.ActorSelection(Device.Path / $"pair-{pair.Pair}");
+            await actor.ResolveOne(TestConfiguration.Patience);
+            await actor.ResolveOne(TestConfiguration.Patience);
+        }
+
+        await StatusAsync();
+    }
+
     protected async Task<IReadOnlyList<WorkerHandle>> WorkersAsync() =>
         (await Device.Ask<WorkerList>(GetWorkers.Instance, TestConfiguration.Patience)).Workers;
 
