@@ -2,6 +2,7 @@ using System.Net.NetworkInformation;
 using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Actors.Tests.Support;
+using Ringmaster.Native.Driver;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.VhostUser;
 using Ringmaster.Native.Virtio;
@@ -15,7 +16,7 @@ public sealed class RealBackendSpec : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("ringmaster-").FullName;
     private readonly ReadinessLoop _loop = new("test");
-    private TestNetwork? _network;
+    private PrivateNetwork? _network;
 
     private string Socket => Path.Combine(_directory, "sock");
 
@@ -148,7 +149,7 @@ public sealed class RealBackendSpec : IDisposable
     }
 
     private int ReadMtu() => NetworkNamespace.Run(
-        _network!.Path!,
+        _network!.Path,
         () => NetworkInterface.GetAllNetworkInterfaces()
             .Single(found => found.Name == "tap0")
             .GetIPProperties()
