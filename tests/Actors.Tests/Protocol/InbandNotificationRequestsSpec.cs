@@ -4,7 +4,7 @@ using Ringmaster.Native.VhostUser;
 namespace Ringmaster.Actors.Tests.Protocol;
 
 /// <summary>Kicks, calls and errors as messages: when a ring uses them, and what VRING_KICK does.</summary>
-public sealed class InbandNotificationsSpec
+public sealed class InbandNotificationRequestsSpec
 {
     private const ProtocolFeatures Needed = ProtocolFeatures.BackendReq | ProtocolFeatures.ReplyAck;
 
