@@ -41,7 +41,7 @@ public sealed class InflightSpec : DeviceTest
 
         Task<ulong> second = SetAsync(frontEnd);
         await AwaitAssertAsync(() => Assert.Equal(1, worker.Unanswered));
-        await StatusAsync();
+        await PairsHavePassedOnAsync();
         Assert.False(second.IsCompleted);
         worker.Answer();
 
