@@ -3,6 +3,7 @@ using Akka.Event;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tap;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
@@ -12,10 +13,12 @@ namespace Ringmaster.Actors.Device;
 /// </content>
 public sealed partial class DeviceSupervisor
 {
+    private const string HostIsGone = "its interface was deleted";
     private static readonly TimeSpan TranslationRetry = TimeSpan.FromMilliseconds(100);
 
     private BackendRequests? _requests;
     private bool _configOwed;
+    private bool _hostIsGone;
     private bool _hostLinkUp = true;
     private bool _linkHeldDown;
     private bool _linkUp = true;
@@ -194,8 +197,38 @@ public sealed partial class DeviceSupervisor
     private void OnHostLink(HostLink message)
     {
         _host.LookedAtLink();
-        _hostLinkUp = message.Up;
+        _hostLinkUp = message.State == LinkState.Up;
         FollowLink();
+        if (message.State == LinkState.Gone && !_hostIsGone)
+        {
+            _hostIsGone = true;
+            OnHostGone();
+        }
+    }
+
+    /// <summary>
+    /// Somebody has deleted the interface. Nothing can be done with what is left of it: the front-end is cut off, which lets it
+    /// come back, and everything is opened anew. A message that is under way is carried out first.
+    /// </summary>
+    private void OnHostGone()
+    {
+        _log.Warning("device {Device}: {Reason}", Name, HostIsGone);
+        if (IsServing && _session!.Step is null)
+        {
+            EndSession(HostIsGone);
+        }
+        else if (_phase is DevicePhase.Listening or DevicePhase.Connecting)
+        {
+            ThrowIfHostIsGone();
+        }
+    }
+
+    private void ThrowIfHostIsGone()
+    {
+        if (_hostIsGone)
+        {
+            throw new DeviceLostException(Name, new LinuxException(HostIsGone, Errno.ENODEV));
+        }
     }
 
     private void OnHostLinkUnknown(HostLinkUnknown message)

@@ -10,6 +10,7 @@ public sealed partial class DeviceSupervisor
 {
     private void Listen()
     {
+        ThrowIfHostIsGone();
         if (_door!.Exhausted)
         {
             _log.Info("device {Device}: its only connection has ended", Name);

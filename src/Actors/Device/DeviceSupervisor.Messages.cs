@@ -13,6 +13,12 @@ public sealed partial class DeviceSupervisor
 {
     private void ReceiveNext()
     {
+        if (_hostIsGone)
+        {
+            EndSession(HostIsGone);
+            return;
+        }
+
         Enter(DevicePhase.Serving, Serving);
         _session!.ReceiveNext();
     }
@@ -63,12 +69,15 @@ public sealed partial class DeviceSupervisor
             _pairs.Revive(ring / 2);
         }
 
-        // Frames must find their queue when the front-end is told that its ring runs, a broken ring's as well.
+        // Frames must find their queue when the front-end is told that its ring runs, a broken ring's as well. What only stops
+        // rings is done first, and the host's side follows; what is nothing to the host's side does not depend on it.
         DeviceDemand demand = DemandOfHost(step.Next, starting);
-        if (step.ChangesMaps || _host.DiffersFrom(demand))
+        bool concernsHost = !step.OnlyStops && !demand.Equals(DemandOfHost(_session!.State, []));
+        bool hostFirst = concernsHost && _host.DiffersFrom(demand);
+        if (step.ChangesMaps || hostFirst)
         {
             Enter(DevicePhase.Serving, Preparing);
-            _host.Prepare(step, demand);
+            _host.Prepare(step, hostFirst ? demand : null);
             return;
         }
 
@@ -85,7 +94,11 @@ public sealed partial class DeviceSupervisor
         }
 
         _host.Doubt();
-        Refuse(VhostUserSession.Refuse(_session!.State, message.Step.Message, message.Cause.Message));
+        VhostUserMessage refused = message.Step.Message;
+        SessionState state = refused.Code == RequestCode.SetFeatures
+            ? DeviceRequests.WithFeaturesRefused(_session!.State)
+            : _session!.State;
+        Refuse(VhostUserSession.Refuse(state, refused, message.Cause.Message));
         RefreshHost();
     }
 
@@ -119,8 +132,11 @@ public sealed partial class DeviceSupervisor
             _pairs.PostToFirst(new SendFrame(_host.Kind.Announcement(announce.Mac)));
         }
 
-        RefreshHost();
-        AwaitWorkers(() => AfterReply(_session.Finish()));
+        AwaitWorkers(() =>
+        {
+            RefreshHost();
+            AfterReply(_session.Finish());
+        });
     }
 
     private void AfterReply(IoResult sent)
@@ -152,6 +168,7 @@ public sealed partial class DeviceSupervisor
     {
         _session!.Dispose();
         _session = null;
+        ThrowIfHostIsGone();
         if (!_host.DiffersFrom(DeviceDemand.None))
         {
             ListenAgain();
@@ -162,7 +179,11 @@ public sealed partial class DeviceSupervisor
         _host.Change(DeviceDemand.None);
     }
 
-    private void OnHostQuiet(HostChanged message) => ListenAgain();
+    private void OnHostQuiet(HostChanged message)
+    {
+        ThrowIfHostIsGone();
+        ListenAgain();
+    }
 
     /// <summary>The interface was removed under our feet, for one: everything is opened anew.</summary>
     private void OnHostLost(HostChangeFailed message) => throw new DeviceLostException(Name, message.Cause);

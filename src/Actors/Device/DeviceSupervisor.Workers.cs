@@ -119,6 +119,7 @@ public sealed partial class DeviceSupervisor
     {
         _log.Warning("device {Device}: {Reason}", Name, message.Cause.Message);
         _host.Doubt();
+        _host.LookAtLink();
     }
 
     private void OnGetWorkers(GetWorkers message) => Sender.Tell(new WorkerList(

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Settings;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tap;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Actors.Device;
@@ -55,10 +56,12 @@ internal sealed class HostSide
     internal bool DiffersFrom(DeviceDemand demand) => !demand.Equals(_asked);
 
     /// <summary>Does what a message asks for. Answer: <see cref="Prepared"/> or <see cref="PrepareFailed"/>.</summary>
-    internal void Prepare(PendingStep step, DeviceDemand demand)
+    /// <param name="step">What it says of memory, log and in-flight region.</param>
+    /// <param name="demand">What the host's side is to be like before the message is carried out; null = as it is.</param>
+    internal void Prepare(PendingStep step, DeviceDemand? demand)
     {
-        IDeviceKind? kind = DiffersFrom(demand) ? Kind : null;
-        _asked = demand;
+        IDeviceKind? kind = demand is null ? null : Kind;
+        _asked = demand ?? _asked;
         _work.Run(() => MapAndApply(step, kind, demand)).PipeTo(
             _self,
             success: maps => new Prepared(step, maps),
@@ -142,12 +145,12 @@ internal sealed class HostSide
         }
     }
 
-    private static GuestMaps MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand demand)
+    private static GuestMaps MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand? demand)
     {
         GuestMaps maps = step.Map();
         try
         {
-            kind?.Apply(demand);
+            kind?.Apply(demand!);
             return maps;
         }
         catch
@@ -195,8 +198,8 @@ internal sealed record HostChanged(DeviceDemand Demand);
 /// <summary>The host's side could not be made so.</summary>
 internal sealed record HostChangeFailed(Exception Cause);
 
-/// <summary>Whether the link is up.</summary>
-internal sealed record HostLink(bool Up);
+/// <summary>What has become of the link.</summary>
+internal sealed record HostLink(LinkState State);
 
 /// <summary>Whether the link is up could not be found out.</summary>
 internal sealed record HostLinkUnknown(Exception Cause);

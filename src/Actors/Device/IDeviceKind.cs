@@ -36,9 +36,9 @@ public interface IDeviceKind : IDisposable
     /// <exception cref="IOException">It cannot be watched; the text is for the operator.</exception>
     void WatchLink(ReadinessLoop loop, Action onChange);
 
-    /// <summary>Whether the link to the host is up.</summary>
+    /// <summary>Whether the link to the host is up, and whether there is one at all.</summary>
     /// <exception cref="IOException">It is not known; the text is for the operator.</exception>
-    bool ReadLink();
+    LinkState ReadLink();
 
     /// <summary>Changes the MTU that holds where no front-end says another.</summary>
     /// <param name="mtu">The MTU.</param>

@@ -75,7 +75,7 @@ internal sealed class NetworkCard : IDeviceKind
     public void WatchLink(ReadinessLoop loop, Action onChange) => _watch = Tap.WatchLink(loop, onChange);
 
     /// <inheritdoc/>
-    public bool ReadLink() => Tap.ReadLink();
+    public LinkState ReadLink() => Tap.ReadLink();
 
     /// <inheritdoc/>
     public void ChangeMtu(int mtu)

@@ -38,6 +38,13 @@ internal sealed class PendingStep
     /// <summary>True when guest memory, the log or the in-flight region changes.</summary>
     internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
 
+    /// <summary>
+    /// True for what stops rings and starts none. The front-end takes them for stopped whatever the answer is, so nothing on the
+    /// host's side may keep it from being carried out.
+    /// </summary>
+    internal bool OnlyStops => StartedRings.IsEmpty
+        && (RequestTable.Find(Message.Request)?.Quiet is Quiet.StopsRing or Quiet.StopsAll || DisablesRing);
+
     /// <summary>True when the answer waits for the transfer of the device's state.</summary>
     internal bool EndsTransfer => _outcome.Effects.Any(effect => effect is EndTransfer);
 
@@ -130,6 +137,9 @@ internal sealed class PendingStep
 
     private bool IsKickOf(int ring) =>
         Message.Code == RequestCode.SetVringKick && VringFd.TryRead(Message.Payload.Span, out VringFd kick) && kick.Index == ring;
+
+    private bool DisablesRing => Message.Code == RequestCode.SetVringEnable
+        && VringState.TryRead(Message.Payload.Span, out VringState ring) && ring.Num == 0;
 
     private void CloseEffects()
     {

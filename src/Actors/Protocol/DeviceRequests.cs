@@ -162,9 +162,13 @@ internal static class DeviceRequests
         Rings = [.. state.Rings.Select(ring => ring.Reset())],
     };
 
-    private static Outcome RefuseFeatures(SessionState state, string reason) => Outcome.Refused(reason, state with
+    /// <summary>After a SET_FEATURES that was refused: the driver is to find FEATURES_OK unset.</summary>
+    internal static SessionState WithFeaturesRefused(SessionState state) => state with
     {
         FeaturesRefused = true,
         Status = state.Status & ~DeviceStatus.FeaturesOk,
-    });
+    };
+
+    private static Outcome RefuseFeatures(SessionState state, string reason) =>
+        Outcome.Refused(reason, WithFeaturesRefused(state));
 }

@@ -111,10 +111,16 @@ public sealed class TapInterface : IDisposable
     }
 
     /// <summary>
-    /// Asks the kernel whether frames pass: the interface is up and has a carrier. False also when it was removed.
+    /// Asks the kernel whether frames pass. One that is not in its network namespace any more may have been moved to another
+    /// and live on there.
     /// </summary>
     /// <exception cref="LinuxException">The kernel does not say.</exception>
-    public bool ReadLink() => _netlink.Find(_link.Index) is { Passes: true };
+    public LinkState ReadLink() => _netlink.Find(_link.Index) switch
+    {
+        { Passes: true } => LinkState.Up,
+        null when !HasInterface() => LinkState.Gone,
+        _ => LinkState.Down,
+    };
 
     /// <summary>Watches for whatever may change what <see cref="ReadLink"/> says.</summary>
     /// <param name="loop">Where to listen.</param>
@@ -137,6 +143,19 @@ public sealed class TapInterface : IDisposable
     {
         Release(_queues);
         _netlink.Dispose();
+    }
+
+    /// <summary>Whether the queues belong to an interface, wherever that is. A detached one tells only by being attached.</summary>
+    private bool HasInterface()
+    {
+        int attached = Array.IndexOf(_attached, true);
+        if (attached >= 0)
+        {
+            return TunDevice.Look(_queues[attached].Fd).Ok;
+        }
+
+        bool exists = TunDevice.SetAttached(_queues[0].Fd, on: true).Ok;
+        return exists && TunDevice.SetAttached(_queues[0].Fd, on: false).Ok;
     }
 
     private static TapInterface OpenHere(TapOptions options)

@@ -19,6 +19,7 @@ internal static unsafe partial class TunDevice
     internal const uint TUNSETIFF = 0x400454ca;
     internal const uint TUNSETPERSIST = 0x400454cb;
     internal const uint TUNSETOFFLOAD = 0x400454d0;
+    internal const uint TUNGETIFF = 0x800454d2;
     internal const uint TUNSETVNETHDRSZ = 0x400454d8;
     internal const uint TUNSETQUEUE = 0x400454d9;
 
@@ -95,6 +96,13 @@ internal static unsafe partial class TunDevice
         new Span<byte>(request, RequestSize).Clear();
         *(ushort*)(request + FlagsOffset) = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE;
         return Control(queue, TUNSETQUEUE, (nint)request);
+    }
+
+    /// <summary>Asks what interface a queue belongs to; EBADFD = it is detached, or there is none any more.</summary>
+    internal static IoResult Look(OwnedFd queue)
+    {
+        byte* request = stackalloc byte[RequestSize];
+        return Control(queue, TUNGETIFF, (nint)request);
     }
 
     private static IoResult Control(OwnedFd queue, uint operation, nint argument)

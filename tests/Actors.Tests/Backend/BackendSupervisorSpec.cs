@@ -197,6 +197,31 @@ public sealed class BackendSupervisorSpec : TestKit
     }
 
     [Fact]
+    public void An_interface_that_is_deleted_while_nobody_is_connected_is_made_anew()
+    {
+        Start(Device("net0"));
+
+        Delete("net0");
+
+        AwaitAnew("net0");
+    }
+
+    [Fact]
+    public async Task An_interface_that_is_deleted_under_a_front_end_cuts_it_off_and_is_made_anew()
+    {
+        Start(Device("net0"));
+        using FrontEnd frontEnd = FrontEnd.Connect(Socket("net0"), _loop);
+        await frontEnd.BringUpAsync();
+
+        Delete("net0");
+
+        await frontEnd.ClosedAsync();
+        AwaitAnew("net0");
+        using FrontEnd next = FrontEnd.Connect(Socket("net0"), _loop);
+        await next.BringUpAsync();
+    }
+
+    [Fact]
     public void Stopping_ends_all_devices_and_then_the_supervisor()
     {
         Start(Device("net0"), Device("net1"));
@@ -235,6 +260,19 @@ public sealed class BackendSupervisorSpec : TestKit
     }
 
     private void Pass(TimeSpan time) => ((TestScheduler)Sys.Scheduler).Advance(time);
+
+    private void Delete(string device)
+    {
+        Host(device).Gone = true;
+        Host(device).LinkChanged();
+    }
+
+    private void AwaitAnew(string device) => AwaitAssert(() =>
+    {
+        Pass(TestDevices.Restart.MinBackoff);
+        Assert.Equal(2, Host(device).Opened);
+        Assert.True(Devices().Single(each => each.Name == device).Up);
+    });
 
     private FakeHost Host(string name) => _hosts.GetOrAdd(name, _ => new FakeHost());
 

@@ -2,6 +2,7 @@ using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Protocol;
 using Ringmaster.Actors.Tests.Support;
 using Ringmaster.Native.VhostUser;
+using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
 
 namespace Ringmaster.Actors.Tests.Device;
@@ -24,7 +25,7 @@ public sealed class HostSideSpec : DeviceTest
         await frontEnd.EnableRingAsync(2, on: true);
         Assert.Equal([1], Host.Latest.ActivePairs.ToArray());
         await frontEnd.EnableRingAsync(2, on: false);
-        Assert.Empty(Host.Latest.ActivePairs);
+        await AwaitAssertAsync(() => Assert.Empty(Host.Latest.ActivePairs));
         await frontEnd.DoAsync(RequestCode.NetSetMtu, FrontEnd.U64(9000));
         Assert.Equal(9000, Host.Latest.Mtu);
     }
@@ -54,6 +55,44 @@ public sealed class HostSideSpec : DeviceTest
         Host.RefusesChanges = null;
         Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.NetSetMtu, FrontEnd.U64(8000)));
         Assert.Equal((8000, TestDevices.Features), (Host.Latest.Mtu, Host.Latest.Features));
+    }
+
+    /// <summary>The front-end takes its rings for stopped in any case, and its guest goes on with their memory.</summary>
+    [Fact]
+    public async Task What_stops_rings_is_done_whatever_the_host_side_says()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        Host.RefusesChanges = "EINVAL";
+
+        await frontEnd.StopRingAsync(0);
+        Assert.Equal(0UL, await frontEnd.EnableRingAsync(2, on: false));
+        await frontEnd.DoAsync(RequestCode.ResetDevice);
+
+        for (int pair = 0; pair < 2; pair++)
+        {
+            FakeWorker worker = Workers.Latest(pair)!;
+            Assert.Equal((null, null), (worker.Ring(RingSide.Rx), worker.Ring(RingSide.Tx)));
+        }
+
+        await frontEnd.SyncAsync();
+    }
+
+    [Fact]
+    public async Task Features_that_the_host_side_refuses_leave_FEATURES_OK_unset()
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.NegotiateAsync();
+        Host.RefusesChanges = "EINVAL";
+        Assert.NotEqual(
+            0UL, await frontEnd.DoAsync(RequestCode.SetFeatures, FrontEnd.U64((ulong)VirtioFeatures.Version1)));
+
+        await frontEnd.DoAsync(RequestCode.SetStatus, FrontEnd.U64((ulong)DeviceStatus.FeaturesOk));
+
+        ulong status = BitConverter.ToUInt64(await frontEnd.AskAsync(RequestCode.GetStatus));
+        Assert.False(((DeviceStatus)status).HasFlag(DeviceStatus.FeaturesOk));
     }
 
     [Fact]

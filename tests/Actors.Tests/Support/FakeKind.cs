@@ -29,7 +29,7 @@ internal sealed class FakeKind(DeviceSettings settings, FakeHost host) : IDevice
 
     public void WatchLink(ReadinessLoop loop, Action onChange) => host.LinkChanged = onChange;
 
-    public bool ReadLink() => host.LinkUp;
+    public LinkState ReadLink() => host.Gone ? LinkState.Gone : host.LinkUp ? LinkState.Up : LinkState.Down;
 
     public void ChangeMtu(int mtu) => host.OnChangeMtu(mtu);
 
@@ -68,6 +68,9 @@ internal sealed class FakeHost
     /// <summary>Whether the link is up; to be told by <see cref="LinkChanged"/>.</summary>
     internal bool LinkUp { get; set; } = true;
 
+    /// <summary>Whether the interface was deleted, until it is opened again; to be told by <see cref="LinkChanged"/>.</summary>
+    internal bool Gone { get; set; }
+
     internal Action LinkChanged { get; set; } = () => { };
 
     /// <summary>The last MTU that was set from outside a front-end, or null.</summary>
@@ -103,6 +106,7 @@ internal sealed class FakeHost
             }
 
             Opened++;
+            Gone = false;
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Ringmaster.Native.Linux;
 using Ringmaster.Native.Tap;
@@ -20,13 +21,13 @@ public sealed class LinkWatchSpec : IDisposable
         using var fixture = new TapFixture();
         using TapInterface tap = fixture.Open(TapFixture.Options());
         using IDisposable watch = tap.WatchLink(_loop, Called);
-        Assert.True(tap.ReadLink());
+        Assert.Equal(LinkState.Up, tap.ReadLink());
 
         SetUp(fixture, "t0", up: false);
-        await CalledUntilAsync(() => !tap.ReadLink());
+        await CalledUntilAsync(() => tap.ReadLink() == LinkState.Down);
 
         SetUp(fixture, "t0", up: true);
-        await CalledUntilAsync(tap.ReadLink);
+        await CalledUntilAsync(() => tap.ReadLink() == LinkState.Up);
     }
 
     [SkippableFact]
@@ -47,7 +48,52 @@ public sealed class LinkWatchSpec : IDisposable
             // More of the other one.
         }
 
-        Assert.False(tap.ReadLink());
+        Assert.Equal(LinkState.Down, tap.ReadLink());
+    }
+
+    [SkippableTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_interface_that_was_deleted_is_gone(bool attached)
+    {
+        Requirement.NetworkNamespaces();
+        using var fixture = new TapFixture();
+        using TapInterface tap = fixture.Open(TapFixture.Options(queues: 2));
+        SetAttached(tap, attached);
+        Assert.NotEqual(LinkState.Gone, tap.ReadLink());
+
+        fixture.Net.Run(() => Run("ip", "link", "delete", "t0"));
+
+        Assert.Equal(LinkState.Gone, tap.ReadLink());
+    }
+
+    [SkippableTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void One_that_was_moved_to_another_network_namespace_is_not(bool attached)
+    {
+        Requirement.NetworkNamespaces();
+        using var fixture = new TapFixture();
+        using var other = new TemporaryNetwork();
+        using TapInterface tap = fixture.Open(TapFixture.Options(queues: 2));
+        SetAttached(tap, attached);
+
+        fixture.Net.Run(() => Run("ip", "link", "set", "t0", "netns", other.Path));
+
+        Assert.Equal(LinkState.Down, tap.ReadLink());
+    }
+
+    private static void SetAttached(TapInterface tap, bool attached)
+    {
+        tap.SetQueueAttached(0, attached);
+        tap.SetQueueAttached(1, attached);
+    }
+
+    private static void Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(program, arguments);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
     }
 
     private static void SetUp(TapFixture fixture, string name, bool up) => fixture.Net.Run(() =>
