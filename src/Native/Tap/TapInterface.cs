@@ -145,7 +145,7 @@ public sealed class TapInterface : IDisposable
         _netlink.Dispose();
     }
 
-    /// <summary>Whether the queues belong to an interface, wherever that is. A detached one tells only by being attached.</summary>
+    /// <summary>Whether the queues belong to an interface, wherever it is. A detached one tells only by being attached.</summary>
     private bool HasInterface()
     {
         int attached = Array.IndexOf(_attached, true);

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Ringmaster.EndToEnd.Tests.Hostile;
+namespace Ringmaster.EndToEnd.Tests.Support;
 
 /// <summary>
 /// What a process holds that could leak, counted by kind, so that a difference says what leaked: descriptors by what they
@@ -12,6 +12,8 @@ internal sealed class Holdings
     private static readonly string[] RuntimeThreads = [".NET TP", ".NET Tiered", "iou-"];
     private static readonly Regex InstanceNumber = new(@"\[\d+\]");
 
+    private const string GuestMemory = "mapping of guest memory";
+
     private readonly Dictionary<string, int> _counts;
 
     private Holdings(IEnumerable<string?> names) =>
@@ -21,8 +23,11 @@ internal sealed class Holdings
     [
         .. Directory.GetFileSystemEntries($"/proc/{process}/fd").Select(Target),
         .. Directory.GetDirectories($"/proc/{process}/task").Select(ThreadName),
-        .. File.ReadLines($"/proc/{process}/maps").Where(IsGuestMemory).Select(_ => "mapping of guest memory"),
+        .. File.ReadLines($"/proc/{process}/maps").Where(IsGuestMemory).Select(_ => GuestMemory),
     ]);
+
+    /// <summary>Mappings of guest memory.</summary>
+    internal int GuestMappings => _counts.GetValueOrDefault(GuestMemory);
 
     /// <summary>How many descriptors the process has open.</summary>
     internal static int DescriptorsOf(int process) =>
