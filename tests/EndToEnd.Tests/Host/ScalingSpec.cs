@@ -36,6 +36,7 @@ public sealed class ScalingSpec(ITestOutputHelper output)
         using Guests single = new(host, 1);
         double alone = ResidentMiB(one);
         one.Kill();
+        await one.WaitForExitAsync();
 
         using Process many = await ServeAsync(host, Many);
         AssertStartedWithin(MaxStart + (Many * MaxStartPerDevice), many);

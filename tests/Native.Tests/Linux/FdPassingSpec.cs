@@ -6,7 +6,7 @@ namespace Ringmaster.Native.Tests.Linux;
 
 public sealed unsafe partial class FdPassingSpec : IDisposable
 {
-    private readonly (OwnedFd Read, OwnedFd Write) _pipe = TestPipe.Create();
+    private readonly (OwnedFd Read, OwnedFd Write) _pipe = Pipe.Create();
     private readonly OwnedFd _sender;
     private readonly OwnedFd _receiver;
 

@@ -16,7 +16,7 @@ public sealed class NotificationFdSpec
     [Fact]
     public void Both_ends_of_a_pipe_are_taken_and_made_non_blocking()
     {
-        (OwnedFd read, OwnedFd write) = TestPipe.Create();
+        (OwnedFd read, OwnedFd write) = Pipe.Create();
         using (read)
         using (write)
         {

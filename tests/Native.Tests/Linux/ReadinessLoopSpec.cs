@@ -130,7 +130,7 @@ public sealed class ReadinessLoopSpec : IDisposable
     [Fact]
     public async Task A_descriptor_stays_open_while_it_is_registered()
     {
-        (OwnedFd read, OwnedFd write) = TestPipe.Create();
+        (OwnedFd read, OwnedFd write) = Pipe.Create();
         using OwnedFd writer = write;
         Assert.Equal(2, OpenFds.PointingTo(write));
         Readiness readiness = _loop.Register(read, Called);

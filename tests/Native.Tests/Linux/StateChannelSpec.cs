@@ -90,7 +90,7 @@ public sealed class StateChannelSpec : IDisposable
     {
         _read.Dispose();
         LinuxException gone = Assert.Throws<LinuxException>(
-            () => StateChannel.WriteAll(_write, new byte[1], Long, CancellationToken.None));
+            () => StateChannel.WriteAll(_write, new byte[1 << 20], Long, CancellationToken.None));
         Assert.Equal(Errno.EPIPE, gone.Error);
     }
 

@@ -1,6 +1,9 @@
 namespace Ringmaster.Native.Tests.Support;
 
-/// <summary>Tests that change something of the whole process, such as its limit of open files, run while no other does.</summary>
+/// <summary>
+/// Tests that change something of the whole process, such as its limit of open files, or count what it holds, run while no other
+/// does.
+/// </summary>
 [CollectionDefinition(Name, DisableParallelization = true)]
 public sealed class Alone
 {

@@ -41,9 +41,9 @@ public sealed class LinkWatchSpec : IDisposable
         using IDisposable otherWatch = other.WatchLink(_loop, () => _calls.Writer.TryWrite(false));
 
         SetUp(fixture, "t1", up: false);
-        Assert.False(await _calls.Reader.ReadAsync());
+        Assert.False(await _calls.Reader.ReadAsync().AsTask().Soon());
         SetUp(fixture, "t0", up: false);
-        while (!await _calls.Reader.ReadAsync())
+        while (!await _calls.Reader.ReadAsync().AsTask().Soon())
         {
             // More of the other one.
         }
@@ -106,7 +106,7 @@ public sealed class LinkWatchSpec : IDisposable
     {
         do
         {
-            Assert.True(await _calls.Reader.ReadAsync());
+            Assert.True(await _calls.Reader.ReadAsync().AsTask().Soon());
         }
         while (!condition());
     }

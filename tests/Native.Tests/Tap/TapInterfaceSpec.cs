@@ -4,6 +4,8 @@ using Ringmaster.Native.Tests.Support;
 
 namespace Ringmaster.Native.Tests.Tap;
 
+/// <summary>Interfaces and their queues; alone, since the process's queues are counted.</summary>
+[Collection(Alone.Name)]
 public sealed class TapInterfaceSpec : IDisposable
 {
     private readonly Lazy<TapFixture> _lazy = new(() =>

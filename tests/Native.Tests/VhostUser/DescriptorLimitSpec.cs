@@ -14,7 +14,7 @@ public sealed unsafe partial class DescriptorLimitSpec
     [Fact]
     public void Descriptors_that_find_no_room_end_the_connection_and_the_others_are_closed()
     {
-        (OwnedFd read, OwnedFd write) = TestPipe.Create();
+        (OwnedFd read, OwnedFd write) = Pipe.Create();
         (OwnedFd ours, OwnedFd theirs) = UnixSocket.Pair();
         using (read)
         using (write)

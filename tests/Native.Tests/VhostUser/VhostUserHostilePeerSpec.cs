@@ -12,7 +12,7 @@ namespace Ringmaster.Native.Tests.VhostUser;
 public sealed class VhostUserHostilePeerSpec : IDisposable
 {
     private readonly ConnectionFixture _fixture = new();
-    private readonly (OwnedFd Read, OwnedFd Write) _pipe = TestPipe.Create();
+    private readonly (OwnedFd Read, OwnedFd Write) _pipe = Pipe.Create();
     private readonly int _before;
 
     public VhostUserHostilePeerSpec() => _before = OpenFds.PointingTo(_pipe.Read);

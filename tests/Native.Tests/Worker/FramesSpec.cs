@@ -1,5 +1,6 @@
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.Tests.Worker.Support;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -147,10 +148,11 @@ public sealed class FramesSpec
     {
         using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern);
         bench.Start(RingSide.Rx);
-        bench.SendToGuest(Pattern.Of(60, 1));
         long sleeps = bench.Counters[WorkerCounter.Sleeps];
-        bool starved = SpinWait.SpinUntil(() => bench.Counters[WorkerCounter.RxStarved] > 0, 5000);
-        Assert.True(starved, $"starved never, slept {sleeps}");
+        bench.SendToGuest(Pattern.Of(60, 1));
+        bool starved = SpinWait.SpinUntil(
+            () => bench.Counters[WorkerCounter.RxStarved] > 0 && bench.Counters[WorkerCounter.Sleeps] > sleeps, Waiting.Limit);
+        Assert.True(starved, $"starved {bench.Counters[WorkerCounter.RxStarved]} times, slept {sleeps} times before");
         bench.Guest.PostAll();
         Assert.Equal(Pattern.Of(60, 1), bench.GuestReceives().Frame);
     }
