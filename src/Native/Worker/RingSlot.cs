@@ -87,10 +87,7 @@ internal sealed class RingSlot(RingSide side, WorkerToken kickToken, Epoll epoll
     }
 
     /// <summary>The same plan on another memory table, log or IOTLB; afterwards <see cref="Problem"/> may be set.</summary>
-    internal void ChangeView(GuestView view)
-    {
-        Problem = Update(_plan!, view);
-    }
+    internal void ChangeView(GuestView view) => Problem = Update(_plan!, view);
 
     /// <summary>Gives the translation that the ring waits for, once.</summary>
     internal IotlbMiss? TakeMissing()

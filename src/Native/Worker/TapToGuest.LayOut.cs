@@ -47,10 +47,11 @@ internal sealed unsafe partial class TapToGuest<TRing>
         return _space.HasRoom && TryPopChain();
     }
 
+    /// <summary>The first chain not returned that is not bad; past the last one seen, where there is none.</summary>
     private int FirstGoodChain()
     {
         int chain = _next;
-        while (_chains[chain].Status == PopStatus.BadChain)
+        while (chain < _popped && _chains[chain].Status == PopStatus.BadChain)
         {
             chain++;
         }
@@ -80,21 +81,6 @@ internal sealed unsafe partial class TapToGuest<TRing>
         }
     }
 
-    /// <summary>Slots from the first good chain not returned to the last one seen; bad ones before it go back at once.</summary>
-    private int AvailableSlots()
-    {
-        int first = _next;
-        while (first < _popped && _chains[first].Status == PopStatus.BadChain)
-        {
-            first++;
-        }
-
-        int slots = 0;
-        for (int i = first; i < _popped; i++)
-        {
-            slots += _chains[i].Slots;
-        }
-
-        return slots;
-    }
+    /// <summary>Slots of the chains seen that stay on the ring; bad ones before them go back at once.</summary>
+    private int AvailableSlots() => SlotsFrom(FirstGoodChain());
 }

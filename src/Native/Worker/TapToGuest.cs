@@ -183,11 +183,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
     private void Finish()
     {
-        while (_next < _popped && _chains[_next].Status == PopStatus.BadChain)
-        {
-            ReturnBadChains(_next + 1);
-        }
-
+        ReturnBadChains(FirstGoodChain());
         bool any = _next > 0;
         RewindFrom(_next);
         if (!any)
@@ -212,12 +208,7 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
     private void RewindFrom(int chain)
     {
-        int slots = 0;
-        for (int i = chain; i < _popped; i++)
-        {
-            slots += _chains[i].Slots;
-        }
-
+        int slots = SlotsFrom(chain);
         if (chain < _popped)
         {
             _space.Truncate(_chains[chain].FirstVector);
@@ -225,6 +216,18 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
 
         _ring.Rewind(slots);
         _popped = chain;
+    }
+
+    /// <summary>Slots from one chain to the last one seen.</summary>
+    private int SlotsFrom(int chain)
+    {
+        int slots = 0;
+        for (; chain < _popped; chain++)
+        {
+            slots += _chains[chain].Slots;
+        }
+
+        return slots;
     }
 
     private byte* Scratch(int read) => _scratch + (read * ScratchSize);
