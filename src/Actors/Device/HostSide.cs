@@ -60,7 +60,7 @@ internal sealed class HostSide
     /// <param name="demand">What the host's side is to be like before the message is carried out; null = as it is.</param>
     internal void Prepare(PendingStep step, DeviceDemand? demand)
     {
-        IDeviceKind? kind = demand is null ? null : Kind;
+        IDeviceKind kind = Kind;
         _asked = demand ?? _asked;
         _work.Run(() => MapAndApply(step, kind, demand)).PipeTo(
             _self,
@@ -145,12 +145,16 @@ internal sealed class HostSide
         }
     }
 
-    private static GuestMaps MapAndApply(PendingStep step, IDeviceKind? kind, DeviceDemand? demand)
+    private static GuestMaps MapAndApply(PendingStep step, IDeviceKind kind, DeviceDemand? demand)
     {
         GuestMaps maps = step.Map();
         try
         {
-            kind?.Apply(demand!);
+            if (demand is not null)
+            {
+                kind.Apply(demand);
+            }
+
             return maps;
         }
         catch
