@@ -14,18 +14,30 @@ internal static class StatusLog
     /// <summary>Writes a line for each device and one for each of its pairs.</summary>
     internal static async Task WriteAsync(RingmasterBackend backend)
     {
-        foreach (DeviceEntry device in await backend.GetDevicesAsync())
+        try
         {
-            try
+            foreach (DeviceEntry device in await backend.GetDevicesAsync())
             {
-                DeviceSnapshot status = await backend.GetDeviceStatusAsync(device.Name);
-                Write(status, [.. (await backend.GetWorkersAsync(device.Name)).Select(worker => worker.Counters)]);
+                await WriteAsync(backend, device.Name);
             }
-            catch (Exception error) when (error is AskTimeoutException or ArgumentException)
-            {
-                // It hangs in the kernel, or a reload has just removed it.
-                Log.Warning("device {Device}: gives no answer", device.Name);
-            }
+        }
+        catch (AskTimeoutException)
+        {
+            Log.Warning("the devices are not known at the moment: no answer");
+        }
+    }
+
+    private static async Task WriteAsync(RingmasterBackend backend, string device)
+    {
+        try
+        {
+            DeviceSnapshot status = await backend.GetDeviceStatusAsync(device);
+            Write(status, [.. (await backend.GetWorkersAsync(device)).Select(worker => worker.Counters)]);
+        }
+        catch (Exception error) when (error is AskTimeoutException or ArgumentException)
+        {
+            // It hangs in the kernel, or a reload has just removed it.
+            Log.Warning("device {Device}: gives no answer", device);
         }
     }
 
