@@ -156,10 +156,7 @@ public sealed class RunSpec
     public async Task SIGHUP_reads_the_configuration_again_and_touches_only_what_changed()
     {
         await using HostFixture host = await HostFixture.CreateAsync();
-        string file = host.PathOf("ringmaster.conf");
-        await File.WriteAllTextAsync(file, $"ringmaster.devices.net0.socket = \"{host.SocketPath}\"");
-        ManagedProcess process = host.Start("--config", file);
-        await process.LineAsync("device net0: up", HostFixture.Limit);
+        (ManagedProcess process, string file) = await StartFromFileAsync(host);
         using Socket frontend = await HostFixture.ConnectAsync(host.SocketPath);
         await process.LineAsync("device net0: front-end connected", HostFixture.Limit);
 
@@ -175,10 +172,7 @@ public sealed class RunSpec
     public async Task SIGTERM_does_not_wait_for_a_reload_under_way()
     {
         await using HostFixture host = await HostFixture.CreateAsync();
-        string file = host.PathOf("ringmaster.conf");
-        await File.WriteAllTextAsync(file, $"ringmaster.devices.net0.socket = \"{host.SocketPath}\"");
-        ManagedProcess process = host.Start("--config", file);
-        await process.LineAsync("device net0: up", HostFixture.Limit);
+        (ManagedProcess process, string file) = await StartFromFileAsync(host);
 
         string device = $"{{ socket = \"{host.PathOf("net1.sock")}\", tap.netns = \"{host.MakeFifo("netns")}\" }}";
         await File.AppendAllTextAsync(file, $"\nringmaster.devices.net1 = {device}");
@@ -194,10 +188,7 @@ public sealed class RunSpec
     public async Task SIGHUP_with_a_configuration_that_cannot_be_used_changes_nothing()
     {
         await using HostFixture host = await HostFixture.CreateAsync();
-        string file = host.PathOf("ringmaster.conf");
-        await File.WriteAllTextAsync(file, $"ringmaster.devices.net0.socket = \"{host.SocketPath}\"");
-        ManagedProcess process = host.Start("--config", file);
-        await process.LineAsync("device net0: up", HostFixture.Limit);
+        (ManagedProcess process, string file) = await StartFromFileAsync(host);
 
         await File.AppendAllTextAsync(file, "\nringmaster.devices.net0.mtu = 1");
         HostFixture.Signal(process, HostFixture.SIGHUP);
@@ -243,5 +234,15 @@ public sealed class RunSpec
 
         Assert.Equal(0, await process.ExitAsync(HostFixture.Limit));
         Assert.Equal("", process.Output);
+    }
+
+    /// <summary>Starts it with a configuration file, to which more can be added, and waits until its device is up.</summary>
+    private static async Task<(ManagedProcess Process, string File)> StartFromFileAsync(HostFixture host)
+    {
+        string file = host.PathOf("ringmaster.conf");
+        await File.WriteAllTextAsync(file, $"ringmaster.devices.net0.socket = \"{host.SocketPath}\"");
+        ManagedProcess process = host.Start("--config", file);
+        await process.LineAsync("device net0: up", HostFixture.Limit);
+        return (process, file);
     }
 }

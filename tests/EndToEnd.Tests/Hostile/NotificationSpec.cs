@@ -56,16 +56,8 @@ public sealed class NotificationSpec(HostileBackend backend)
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
-    public Task A_call_pipe_that_is_full_holds_nothing_up(RingSide side) => backend.SurvivesAsync(() =>
-    {
-        (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
-        using (reader)
-        using (writer)
-        {
-            RawFds.FillPipe(writer);
-            ExchangeWithCall(side, writer);
-        }
-    });
+    public Task A_call_pipe_that_is_full_holds_nothing_up(RingSide side) =>
+        backend.SurvivesAsync(() => ExchangeWithFullPipe(side));
 
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
@@ -91,16 +83,8 @@ public sealed class NotificationSpec(HostileBackend backend)
     /// <summary>O_NONBLOCK belongs to the open file, and that to both of them.</summary>
     [SkippableTheory]
     [MemberData(nameof(HostileRings.Sides), MemberType = typeof(HostileRings))]
-    public Task A_call_pipe_that_is_full_and_made_to_block_again_holds_nothing_up(RingSide side) => backend.SurvivesAsync(() =>
-    {
-        (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
-        using (reader)
-        using (writer)
-        {
-            RawFds.FillPipe(writer);
-            ExchangeWithCall(side, writer, RawFds.SetBlocking);
-        }
-    });
+    public Task A_call_pipe_that_is_full_and_made_to_block_again_holds_nothing_up(RingSide side) =>
+        backend.SurvivesAsync(() => ExchangeWithFullPipe(side, RawFds.SetBlocking));
 
     /// <summary>There is no write to an eventfd that does not wait: its worker hangs, and is freed when it is given up.</summary>
     [SkippableTheory]
@@ -222,6 +206,17 @@ public sealed class NotificationSpec(HostileBackend backend)
 
     private VirtioNetDriver Start() =>
         backend.Connect(new VirtioNetOptions { QueueSize = 64, TransmitBufferSize = 2048 });
+
+    private void ExchangeWithFullPipe(RingSide side, Action<OwnedFd>? afterwards = null)
+    {
+        (OwnedFd reader, OwnedFd writer) = RawFds.Pipe();
+        using (reader)
+        using (writer)
+        {
+            RawFds.FillPipe(writer);
+            ExchangeWithCall(side, writer, afterwards);
+        }
+    }
 
     /// <summary>The driver looks into its rings now and then, so that it needs no calls.</summary>
     private void ExchangeWithCall(RingSide side, OwnedFd call, Action<OwnedFd>? afterwards = null)
