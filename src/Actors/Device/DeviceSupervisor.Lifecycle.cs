@@ -65,7 +65,6 @@ public sealed partial class DeviceSupervisor
 
     private void OnStopDevice(StopDevice message)
     {
-        bool opening = _phase == DevicePhase.Opening && _door is null;
         _log.Info("device {Device}: stopping", Name);
         _onQuiet = null;
         Enter(DevicePhase.Stopping, Stopping);
@@ -75,20 +74,8 @@ public sealed partial class DeviceSupervisor
         CloseBackendChannel();
         _session?.End();
         _pairs.End();
-        if (!opening)
-        {
-            ReleaseWhenEnded();
-        }
-    }
-
-    private void OnOpenedTooLate(Opened message)
-    {
-        message.Door.Dispose();
-        _host.Adopt(message);
         ReleaseWhenEnded();
     }
-
-    private void OnOpenFailedTooLate(OpenFailed message) => ReleaseWhenEnded();
 
     private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Maps);
 

@@ -166,8 +166,8 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
 
     private void Stopping()
     {
-        Receive<Opened>(OnOpenedTooLate);
-        Receive<OpenFailed>(OnOpenFailedTooLate);
+        Receive<Opened>(Ignore);
+        Receive<OpenFailed>(Ignore);
         Receive<Prepared>(OnPreparedTooLate);
         Receive<Terminated>(OnPairEnded);
         Receive<StopTimedOut>(OnStopTimedOut);

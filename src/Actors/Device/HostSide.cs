@@ -19,6 +19,9 @@ internal sealed class HostSide
     private readonly SerialWork _work = new();
     private IDeviceKind? _kind;
 
+    /// <summary>What is open, whether or not the actor has heard of it; only pieces of work touch it.</summary>
+    private Opened? _opened;
+
     /// <summary>What was last asked for; null when it is not known what the host's side is like.</summary>
     private DeviceDemand? _asked;
     private bool _looking;
@@ -39,10 +42,8 @@ internal sealed class HostSide
     /// <summary>Opens it and the door. Answer: <see cref="Opened"/> or <see cref="OpenFailed"/>.</summary>
     internal void Open()
     {
-        IActorRef self = _self;
-        DeviceSettings settings = _settings;
-        DeviceParts parts = _parts;
-        _work.Run(() => OpenAll(settings, parts, self)).PipeTo(self, failure: e => new OpenFailed(e.GetBaseException()));
+        _work.Run(() => _opened = OpenAll(_settings, _parts, _self))
+            .PipeTo(_self, failure: e => new OpenFailed(e.GetBaseException()));
     }
 
     /// <summary>Takes over what was opened.</summary>
@@ -116,13 +117,12 @@ internal sealed class HostSide
         _work.Run(() => ChangeMtu(kind, mtu)).PipeTo(_self, failure: e => new MtuChanged(mtu, e.GetBaseException()));
     }
 
-    /// <summary>Closes everything, after what is under way.</summary>
+    /// <summary>Closes everything, after what is under way: an opening whose <see cref="Opened"/> nobody takes over as well.</summary>
     /// <returns>Done when all is closed.</returns>
     internal Task<HostReleased> Release(FrontendSession? session)
     {
-        IDeviceKind? kind = _kind;
         _kind = null;
-        return _work.Run(() => ReleaseAll(kind, session));
+        return _work.Run(() => ReleaseAll(session));
     }
 
     private static Opened OpenAll(DeviceSettings settings, DeviceParts parts, IActorRef self)
@@ -176,10 +176,12 @@ internal sealed class HostSide
         return new MtuChanged(mtu, null);
     }
 
-    private static HostReleased ReleaseAll(IDeviceKind? kind, FrontendSession? session)
+    private HostReleased ReleaseAll(FrontendSession? session)
     {
         session?.Dispose();
-        kind?.Dispose();
+        _opened?.Door.Dispose();
+        _opened?.Kind.Dispose();
+        _opened = null;
         return new HostReleased(null);
     }
 }

@@ -96,6 +96,7 @@ public sealed class BackendSupervisorSpec : TestKit
         Reloaded reloaded = asker.ExpectMsg<Reloaded>();
         Assert.Equal(["net1"], reloaded.Outcomes.Where(outcome => outcome.Error is not null).Select(outcome => outcome.Name));
         Host("net1").Gate.Set();
+        AwaitAssert(() => Assert.All(Devices(), device => Assert.True(device.Up)));
     }
 
     [Fact]

@@ -143,6 +143,20 @@ public sealed class DeviceLifeSpec : DeviceTest
     }
 
     [Fact]
+    public async Task A_device_whose_actor_is_gone_before_it_is_open_closes_what_it_gets()
+    {
+        Host.Gate.Reset();
+        CreateDevice();
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        Watch(Device);
+        Sys.Stop(Device);
+        ExpectTerminated(Device);
+        Host.Gate.Set();
+        await AwaitAssertAsync(() => Assert.Equal((1, 1), (Host.Opened, Host.Disposed)));
+        Assert.False(File.Exists(Socket));
+    }
+
+    [Fact]
     public async Task A_device_that_is_stopped_while_a_message_is_prepared_releases_what_came_of_it()
     {
         StartDevice();
