@@ -39,11 +39,10 @@ internal sealed class PendingStep
     internal bool ChangesMaps => _outcome.Effects.Any(IsMapping);
 
     /// <summary>
-    /// True for what stops rings and starts none. The front-end takes them for stopped whatever the answer is, so nothing on the
-    /// host's side may keep it from being carried out.
+    /// True for what stops rings and starts none. The front-end takes them for stopped whatever the answer is, and their memory
+    /// for its own again, so nothing on the host's side may keep it from being carried out.
     /// </summary>
-    internal bool OnlyStops => StartedRings.IsEmpty
-        && (RequestTable.Find(Message.Request)?.Quiet is Quiet.StopsRing or Quiet.StopsAll || DisablesRing);
+    internal bool OnlyStops => StartedRings.IsEmpty && (IsReset || (Next.Features == _old.Features && StopsRings));
 
     /// <summary>True when the answer waits for the transfer of the device's state.</summary>
     internal bool EndsTransfer => _outcome.Effects.Any(effect => effect is EndTransfer);
@@ -138,8 +137,11 @@ internal sealed class PendingStep
     private bool IsKickOf(int ring) =>
         Message.Code == RequestCode.SetVringKick && VringFd.TryRead(Message.Payload.Span, out VringFd kick) && kick.Index == ring;
 
-    private bool DisablesRing => Message.Code == RequestCode.SetVringEnable
-        && VringState.TryRead(Message.Payload.Span, out VringState ring) && ring.Num == 0;
+    /// <summary>True also where no ring ran: what a front-end resets is as before the negotiation.</summary>
+    private bool IsReset => RequestTable.Find(Message.Request)?.Quiet is Quiet.StopsAll;
+
+    private bool StopsRings => Enumerable.Range(0, Next.Rings.Length)
+        .Any(ring => _old.PlanOf(ring) is { Enabled: true } && Next.PlanOf(ring) is not { Enabled: true });
 
     private void CloseEffects()
     {

@@ -79,6 +79,27 @@ public sealed class HostSideSpec : DeviceTest
         await frontEnd.SyncAsync();
     }
 
+    [Theory]
+    [InlineData(RequestCode.ResetOwner)]
+    [InlineData(RequestCode.SetMemTable)]
+    public async Task So_is_what_stops_rings_by_the_way(RequestCode request)
+    {
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.BringUpAsync();
+        Host.RefusesChanges = "EINVAL";
+
+        // A page is too little memory for any ring.
+        Assert.Equal(
+            0UL,
+            request == RequestCode.SetMemTable ? await frontEnd.ShareMemoryAsync(4096) : await frontEnd.DoAsync(request));
+
+        Assert.All((await StatusAsync()).Pairs, pair => Assert.NotEqual(RingActivity.Running, pair.Rx));
+        Host.RefusesChanges = null;
+        Assert.Equal(0UL, await frontEnd.DoAsync(RequestCode.NetSetMtu, FrontEnd.U64(8000)));
+        Assert.Empty(Host.Latest.ActivePairs);
+    }
+
     [Fact]
     public async Task Features_that_the_host_side_refuses_leave_FEATURES_OK_unset()
     {
