@@ -39,7 +39,7 @@ internal sealed unsafe class BareGuest : IDisposable
     /// <summary>How many buffers a guest has: as many frames as fit into the ring that the driver of that name has.</summary>
     internal static int BuffersOf(string driver, Workload workload) => (driver, workload) switch
     {
-        (DriveGuest.DriverName, { Gso: true, Direction: Direction.TapToGuest }) => 8,
+        (DriveGuest.DriverName, { Gso: true, Direction: Direction.TapToGuest }) => 16,
         (DriveGuest.DriverName, _) => 256,
         _ => 1024,
     };

@@ -150,6 +150,7 @@ internal sealed class DriveCommand
             Pairs = parsed.GetValue(_pairs),
             QueueSize = parsed.GetValue(_queueSize),
             Features = features,
+            ExpectedFrame = parsed.GetValue(_frameSize),
             TransmitBufferSize = parsed.GetValue(_frameSize) + VirtioNetHeader.Size,
             Polling = parsed.GetValue(_poll),
         };

@@ -5,13 +5,17 @@ namespace Ringmaster.Native.Driver;
 /// <summary>What follows from the options and the acknowledged features, once.</summary>
 internal sealed record NetLayout
 {
+    private const int LeastMergeable = 2048;
+    private const int MostMergeable = 4096;
+
     internal NetLayout(VirtioNetOptions options, VirtioFeatures features)
     {
         Mergeable = features.HasFlag(VirtioFeatures.MrgRxbuf);
         HeaderSize = Mergeable || features.HasFlag(VirtioFeatures.Version1) ? VirtioNetHeader.Size : VirtioNetHeader.LegacySize;
         bool large = (features & VirtioNetOptions.LargeReceive) != 0;
-        int receive = large ? VirtioNetOptions.LargestFrame + HeaderSize : 1518 + HeaderSize;
-        ReceiveSize = options.ReceiveBufferSize != 0 ? options.ReceiveBufferSize : Mergeable ? 2048 : receive;
+        int longest = (large ? VirtioNetOptions.LargestFrame : 1518) + HeaderSize;
+        int receive = Mergeable ? Math.Clamp(options.ExpectedFrame + HeaderSize, LeastMergeable, MostMergeable) : longest;
+        ReceiveSize = options.ReceiveBufferSize != 0 ? options.ReceiveBufferSize : receive;
         TransmitSize = options.TransmitBufferSize != 0 ? options.TransmitBufferSize : VirtioNetOptions.LargestFrame + HeaderSize;
         Indirect = options.Indirect && features.HasFlag(VirtioFeatures.IndirectDesc);
         Ring = new DriverRingOptions

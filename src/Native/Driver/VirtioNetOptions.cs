@@ -42,9 +42,16 @@ public sealed record VirtioNetOptions
     public bool AddRegions { get; init; }
 
     /// <summary>
-    /// Bytes of a receive buffer, header included; 0 = 2048 with mergeable buffers, else as long as a frame can be.
+    /// Bytes of a receive buffer, header included; 0 = for the expected frame with mergeable buffers, else as long as a frame can
+    /// be.
     /// </summary>
     public int ReceiveBufferSize { get; init; }
+
+    /// <summary>
+    /// How many bytes most received frames have. Mergeable buffers are as long, but at least 2 KiB and at most 4 KiB: Linux's
+    /// driver as well gives long frames a page at a time.
+    /// </summary>
+    public int ExpectedFrame { get; init; }
 
     /// <summary>How many receive buffers are posted at most; fewer leave room on the ring for chains made by hand.</summary>
     public int ReceiveBuffers { get; init; } = int.MaxValue;

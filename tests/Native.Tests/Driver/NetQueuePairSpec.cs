@@ -98,6 +98,17 @@ public sealed class NetQueuePairSpec : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(0, 2048)]
+    [InlineData(1514, 2048)]
+    [InlineData(3000, 3012)]
+    [InlineData(65214, 4096)]
+    public void Mergeable_buffers_are_made_for_the_expected_frames(int frame, uint bytes)
+    {
+        Make(new VirtioNetOptions { QueueSize = 8, ExpectedFrame = frame }, Modern);
+        Assert.Equal(bytes, _rx.Pop()!.Buffers[0].Length);
+    }
+
     [Fact]
     public void A_frame_that_claims_more_buffers_than_came_is_a_violation()
     {
