@@ -117,7 +117,7 @@ internal sealed class HostSide
         _work.Run(() => ChangeMtu(kind, mtu)).PipeTo(_self, failure: e => new MtuChanged(mtu, e.GetBaseException()));
     }
 
-    /// <summary>Closes everything, after what is under way: an opening whose <see cref="Opened"/> nobody takes over as well.</summary>
+    /// <summary>Closes everything, after what is under way; also what an opening gave that nobody has taken over.</summary>
     /// <returns>Done when all is closed.</returns>
     internal Task<HostReleased> Release(FrontendSession? session)
     {
