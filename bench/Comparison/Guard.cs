@@ -23,7 +23,7 @@ internal sealed class Guard(CancellationToken cancellation)
         IReadOnlyList<string> engines = Engines.Available(out string? refusal);
         foreach (string engine in engines)
         {
-            good &= await HoldsAsync(engine) || await HoldsAsync(engine);
+            good &= await HoldsAtOnceAsync(engine) || await HoldsAsync(engine);
         }
 
         if (refusal is not null)
@@ -32,6 +32,20 @@ internal sealed class Guard(CancellationToken cancellation)
         }
 
         return good;
+    }
+
+    /// <summary>What cannot be measured, for nothing moves in time, is measured once more as well.</summary>
+    private async Task<bool> HoldsAtOnceAsync(string engine)
+    {
+        try
+        {
+            return await HoldsAsync(engine);
+        }
+        catch (Exception failure) when (failure is TimeoutException or InvalidOperationException)
+        {
+            Console.Out.WriteLine($"{engine,-8}  {failure.Message}");
+            return false;
+        }
     }
 
     private async Task<bool> HoldsAsync(string engine)

@@ -71,8 +71,16 @@ public abstract partial class GuestChecks(ServedGuest served)
     {
         await served.GuestAsync();
         string[] direction = fromGuest ? ["-R"] : [];
-        IperfResult result = await IperfResult.RunAsync(
+        Task<IperfResult> RunAsync() => IperfResult.RunAsync(
             served.Backend.Namespace, GuestAddress, ["-u", "-b", "10M", "-l", "1400", "-w", "400K", .. direction]);
+
+        // Where the machine stops for a moment, a socket overflows; a device that loses frames does so every time.
+        IperfResult result = await RunAsync();
+        for (int again = 0; again < 2 && result.LostPercent >= 5; again++)
+        {
+            result = await RunAsync();
+        }
+
         Assert.True(result.Datagrams > 1000 && result.LostPercent < 5, result.ToString());
     }
 

@@ -66,9 +66,21 @@ public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) :
     private static async Task<ManagedProcess> LoadAsync(QemuGuest guest, TestNamespace network, string[] arguments)
     {
         await guest.MustRunAsync("until netstat -ltn | grep -q ':5201 '; do usleep 20000; done");
-        ManagedProcess load = network.Start("iperf3", "iperf3", ["--forceflush", "-i", "0.2", "-c", GuestAddress, .. arguments]);
-        await load.LineAsync("bits/sec", Patience);
-        return load;
+        Stopwatch watch = Stopwatch.StartNew();
+        while (true)
+        {
+            ManagedProcess load = network.Start(
+                "iperf3", "iperf3", ["--forceflush", "-i", "0.2", "-c", GuestAddress, .. arguments]);
+            try
+            {
+                await load.LineAsync("bits/sec", Patience);
+                return load;
+            }
+            catch (TimeoutException) when (IperfResult.SaysNotReady(load.Output) && watch.Elapsed < Patience)
+            {
+                await load.DisposeAsync();
+            }
+        }
     }
 
     /// <summary>Both directions, at more frames than there are receive buffers, so that a lost buffer would show.</summary>

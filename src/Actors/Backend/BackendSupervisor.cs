@@ -11,10 +11,9 @@ namespace Ringmaster.Actors.Backend;
 /// reaches another.
 /// </summary>
 /// <remarks>
-/// A device that cannot open its socket or its host's side says so and tries again by itself. A device whose actor fails
-/// (a fault of
-/// this program) is stopped, which releases all that it holds, and made anew after a back-off. A device that is removed has
-/// gone only when its actor has; one whose settings changed is made anew at that moment. States: Running, Stopping.
+/// A device that cannot open its socket or its host's side says so and tries again by itself. A device whose actor fails (a
+/// fault of this program) is stopped, which releases all that it holds, and made anew after a back-off. A device that is
+/// removed has gone only when its actor has; one whose settings changed is made anew at that moment. States: Running, Stopping.
 /// </remarks>
 public sealed class BackendSupervisor : ReceiveActor, IWithTimers
 {

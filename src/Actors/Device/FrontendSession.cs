@@ -10,10 +10,9 @@ namespace Ringmaster.Actors.Device;
 /// supervisor and used by its actor alone, but for <see cref="PendingStep.Map"/> and the last <see cref="Dispose"/>.
 /// </summary>
 /// <remarks>
-/// A message goes Begin -> (map, away from the actor) -> Commit -> (workers acknowledge) -> Finish, or to Refuse from
-/// either of the
-/// first two. Ownership: the session owns the fds of its state and one reference to its memory; between Commit and Finish
-/// it owns those of the old state as well, for workers may still use them.
+/// A message goes Begin -> (map, away from the actor) -> Commit -> (workers acknowledge) -> Finish, or to Refuse from either
+/// of the first two. Ownership: the session owns the fds of its state and one reference to its memory; between Commit and
+/// Finish it owns those of the old state as well, for workers may still use them.
 /// </remarks>
 internal sealed class FrontendSession : IDisposable
 {

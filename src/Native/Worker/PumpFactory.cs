@@ -4,7 +4,8 @@ using Ringmaster.Native.Virtio;
 namespace Ringmaster.Native.Worker;
 
 /// <summary>Chooses the packet path for a ring: by direction and ring format. The one place that knows the formats.</summary>
-internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters counters, SegmentMerger? merger = null)
+internal sealed class PumpFactory(
+    TapIo io, TapReadiness tap, WorkerCounters counters, TimeSpan heldFor, SegmentMerger? merger = null)
 {
     /// <summary>Attaches to a ring and wraps it in its pump.</summary>
     /// <returns>Null on success, else why the ring cannot run.</returns>
@@ -22,7 +23,7 @@ internal sealed class PumpFactory(TapIo io, TapReadiness tap, WorkerCounters cou
         {
             pump = side == RingSide.Tx
                 ? new GuestToTap<TRing>(ring, plan, view, io, tap, counters, merger)
-                : new TapToGuest<TRing>(ring, plan, view, io, tap, counters);
+                : new TapToGuest<TRing>(ring, plan, view, io, tap, counters, heldFor);
         }
 
         return problem;

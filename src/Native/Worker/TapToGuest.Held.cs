@@ -8,9 +8,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
 {
     private const int MaxHeldTries = 1024;
 
-    /// <summary>A frame may be longer than all buffers that this driver ever posts, and must not stop the ring.</summary>
-    private const int MaxHeldMilliseconds = 100;
-
+    private readonly int _heldMilliseconds;
     private readonly HeldFrame[] _held = new HeldFrame[MaxBatch];
     private int _heldFirst;
     private int _heldEnd;
@@ -21,7 +19,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
     private bool Holds => _heldFirst < _heldEnd;
 
     internal override int SleepLimit => Holds && Enabled && !Stalled && Broken is null
-        ? (int)Math.Clamp(_heldUntil - Environment.TickCount64, 0, MaxHeldMilliseconds)
+        ? (int)Math.Clamp(_heldUntil - Environment.TickCount64, 0, _heldMilliseconds)
         : base.SleepLimit;
 
     /// <summary>
@@ -82,7 +80,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
     private void HoldOn()
     {
         _heldTries = 0;
-        _heldUntil = Environment.TickCount64 + MaxHeldMilliseconds;
+        _heldUntil = Environment.TickCount64 + _heldMilliseconds;
         _heldAhead = AvailableSlots();
     }
 

@@ -41,9 +41,11 @@ internal sealed unsafe partial class TapToGuest<TRing> : RingPump
     private long _framesMoved;
     private long _bytesMoved;
 
-    internal TapToGuest(TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters)
+    internal TapToGuest(
+        TRing ring, RingPlan plan, GuestView view, TapIo io, TapReadiness tap, WorkerCounters counters, TimeSpan heldFor)
         : base(plan, view, io, counters)
     {
+        _heldMilliseconds = (int)heldFor.TotalMilliseconds;
         _ring = ring;
         _tap = tap;
         _mergeable = plan.Features.HasFlag(VirtioFeatures.MrgRxbuf);

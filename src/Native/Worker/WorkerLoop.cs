@@ -113,7 +113,7 @@ internal sealed partial class WorkerLoop
         _tapLease = _plan.Tap.Fd.Lease();
         _io = TapIoFactory.Create(_plan, out string? fallback);
         _merger = _plan.Merge ? new SegmentMerger(_plan.Counters, ReportRefusal) : null;
-        _factory = new PumpFactory(_io, _tap, _plan.Counters, _merger);
+        _factory = new PumpFactory(_io, _tap, _plan.Counters, _plan.HeldFor, _merger);
         _epoll.Add(_mailbox.Fd.Number, EpollEvents.In, (ulong)WorkerToken.Command).OrThrow("epoll_ctl(mailbox)");
         _tapWatch.Start(_tapLease);
         _report(new WorkerStarted(_plan.Generation, _io.Name, fallback));

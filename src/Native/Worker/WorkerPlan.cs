@@ -32,4 +32,11 @@ public sealed record WorkerPlan(
     BusyPoll BusyPoll,
     bool Merge,
     TapQueue Tap,
-    WorkerCounters Counters);
+    WorkerCounters Counters)
+{
+    /// <summary>
+    /// How long a frame from the TAP waits for mergeable buffers at most. It may be longer than all that a driver ever posts, and
+    /// must not stop the ring.
+    /// </summary>
+    public TimeSpan HeldFor { get; init; } = TimeSpan.FromMilliseconds(100);
+}

@@ -57,7 +57,7 @@ public sealed class BackendSupervisorSpec : TestKit
 
         AwaitAssert(() =>
         {
-            Pass(TestDevices.Restart.MinBackoff);
+            Pass(TestDevices.Restart.MinBackoff / 2);
             Assert.All(Devices(), device => Assert.True(device.Up));
         });
     }
@@ -188,7 +188,7 @@ public sealed class BackendSupervisorSpec : TestKit
         Host("net0").RefusesChanges = null;
         AwaitAssert(() =>
         {
-            Pass(TestDevices.Restart.MinBackoff);
+            Pass(TestDevices.Restart.MinBackoff / 2);
             Assert.True(Devices()[0].Up);
         });
         using FrontEnd next = FrontEnd.Connect(Socket("net0"), _loop);
@@ -270,7 +270,7 @@ public sealed class BackendSupervisorSpec : TestKit
 
     private void AwaitAnew(string device) => AwaitAssert(() =>
     {
-        Pass(TestDevices.Restart.MinBackoff);
+        Pass(TestDevices.Restart.MinBackoff / 2);
         Assert.Equal(2, Host(device).Opened);
         Assert.True(Devices().Single(each => each.Name == device).Up);
     });

@@ -176,7 +176,7 @@ public sealed class DeviceLifeSpec : DeviceTest
     private void LetTimePassUntilParentIsTold() => AwaitAssert(
         () =>
         {
-            Pass(TimeSpan.FromMilliseconds(100));
+            Pass(TimeSpan.FromMilliseconds(20));
             Assert.True(Parent.HasMessages);
         },
         interval: TimeSpan.FromMilliseconds(5));

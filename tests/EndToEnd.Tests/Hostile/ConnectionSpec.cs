@@ -57,16 +57,11 @@ public sealed class ConnectionSpec(HostileBackend backend)
     public Task A_front_end_that_falls_silent_in_the_middle_of_a_message_holds_up_nobody_once_it_is_gone(int bytes) =>
         backend.SurvivesAsync(() =>
         {
-            TimeSpan before;
-            using (FrontendClient silent = backend.ConnectClient())
-            {
-                using EventFd fd = new();
-                silent.SendRaw(Message(RequestCode.SetVringKick, new byte[8]).AsSpan(0, bytes), fd.Fd);
-                before = backend.CpuTime;
-                Assert.False(silent.WaitForClose(Silence), "half a message is no reason to hang up");
-            }
-
-            Assert.True(backend.CpuTime - before < Silence, "the process is busy with half a message");
+            using FrontendClient silent = backend.ConnectClient();
+            using EventFd fd = new();
+            silent.SendRaw(Message(RequestCode.SetVringKick, new byte[8]).AsSpan(0, bytes), fd.Fd);
+            Assert.False(silent.WaitForClose(Silence), "half a message is no reason to hang up");
+            backend.ExpectIdle();
         });
 
     [SkippableFact]

@@ -14,8 +14,10 @@ public sealed class HostileBackend : BackendFixture
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private const int WarmUps = 5;
+    private const int Looks = 10;
     private const int CalmSamples = 40;
     private const int LinesInFailure = 15;
+    private static readonly TimeSpan Watched = TimeSpan.FromMilliseconds(400);
     private static int _frames;
 
     private PacketSocket? _host;
@@ -30,7 +32,7 @@ public sealed class HostileBackend : BackendFixture
     internal int Descriptors => Holdings.DescriptorsOf(Backend.Process.Id);
 
     /// <summary>CPU time that the process has used so far.</summary>
-    internal TimeSpan CpuTime
+    private TimeSpan CpuTime
     {
         get
         {
@@ -57,6 +59,23 @@ public sealed class HostileBackend : BackendFixture
         {
             // Nobody waits for these.
         }
+    }
+
+    /// <summary>With nothing to do the process sleeps, once the compiler has done what is left to do for it.</summary>
+    internal void ExpectIdle()
+    {
+        TimeSpan used = Watched;
+        for (int i = 0; i < Looks && used >= Watched / 2; i++)
+        {
+            TimeSpan before = CpuTime;
+            using ManualResetEvent never = new(false);
+            never.WaitOne(Watched);
+            used = CpuTime - before;
+        }
+
+        Assert.True(
+            used < Watched / 2,
+            $"{used.TotalMilliseconds} ms of CPU time were used in {Watched.TotalMilliseconds} ms of nothing to do");
     }
 
     /// <summary>Lets somebody misbehave; then the process must be the same as ever.</summary>

@@ -68,7 +68,8 @@ public sealed class DpdkMatrixSpec(MatrixCard served) : IClassFixture<MatrixCard
         exchange.Move(MatrixFrame.LargestPlain, 100, window);
 
         int all = exchange.Account.ArrivedByLane.Sum();
-        TestpmdCounters counters = await testpmd.CountersAsync();
+        TestpmdCounters counters = await testpmd.CountersWhenAsync(
+            moved => moved.Received >= all && moved.Sent >= all, Timeout);
         Assert.Equal((all, all), (counters.Received, counters.Sent));
         Assert.DoesNotContain(0, counters.ReceivedByQueue.Concat(counters.SentByQueue));
         InterfaceCounters after = served.Counters();

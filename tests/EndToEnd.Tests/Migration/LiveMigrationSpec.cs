@@ -68,7 +68,7 @@ public sealed class LiveMigrationSpec(ITestOutputHelper output)
         await Assert.ThrowsAsync<MigrationFailedException>(() => guest.MigrateAsync(postcopy: true));
 
         await ping.AnswersAsync();
-        Assert.Contains("PostcopyAdvise refused", hosts.Right.Process.Output, StringComparison.Ordinal);
+        await hosts.Right.Process.LineAsync("PostcopyAdvise refused", MigratingGuest.Patience);
     }
 
     /// <summary>

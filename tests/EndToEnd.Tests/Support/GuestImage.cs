@@ -62,7 +62,7 @@ internal sealed record GuestImage(string Kernel, string InitialRamDisk)
     }
 
     private static Task UnpackKernelAsync(string work, string root, string version) => TestCache.ShellAsync(
-        $"cd '{work}' && apt-get -o APT::Sandbox::User=root -q download linux-image-{version}"
+        $"cd '{work}' && apt-get -o APT::Sandbox::User=root -o Acquire::Retries=3 -q download linux-image-{version}"
         + $" && dpkg -x linux-image-{version}_*.deb '{root}' && depmod -b '{root}' '{version}'");
 
     private static async Task FillDiskAsync(string root, string disk, string version, string init)

@@ -12,7 +12,10 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
 
     // The server takes one client at a time, and a moment to be done with the one before.
     private static readonly string[] NotReady =
-        ["server is busy", "Connection refused", "unable to receive control message: Connection reset"];
+    [
+        "server is busy", "Connection refused", "unable to receive control message: Connection reset",
+        "unable to send cookie to server",
+    ];
 
     /// <summary>Runs the client in the host's namespace against the server in the guest.</summary>
     /// <param name="network">The namespace that the TAP is in.</param>
@@ -31,10 +34,13 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
                 return Parse(json);
             }
 
-            bool notReady = NotReady.Any(answer => error.Contains(answer, StringComparison.Ordinal));
-            Assert.True(notReady && watch.Elapsed < ServerPatience, $"iperf3 {string.Join(' ', arguments)}: {error}");
+            Assert.True(SaysNotReady(error) && watch.Elapsed < ServerPatience, $"iperf3 {string.Join(' ', arguments)}: {error}");
         }
     }
+
+    /// <summary>True for the words of a client that may be started again.</summary>
+    internal static bool SaysNotReady(string words) =>
+        NotReady.Any(answer => words.Contains(answer, StringComparison.Ordinal));
 
     private static async Task<(string Json, string? Error)> ClientAsync(TestNamespace network, string guest, string[] arguments)
     {

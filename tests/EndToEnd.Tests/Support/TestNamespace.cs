@@ -118,11 +118,23 @@ internal sealed class TestNamespace : IAsyncDisposable
 
             foreach (string process in (await IpAsync("netns", "pids", name)).Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
-                using var leftover = System.Diagnostics.Process.GetProcessById(int.Parse(process, CultureInfo.InvariantCulture));
-                leftover.Kill();
+                Kill(int.Parse(process, CultureInfo.InvariantCulture));
             }
 
             await IpAsync("netns", "delete", name);
+        }
+    }
+
+    private static void Kill(int process)
+    {
+        try
+        {
+            using var leftover = System.Diagnostics.Process.GetProcessById(process);
+            leftover.Kill();
+        }
+        catch (ArgumentException)
+        {
+            // It has ended by itself meanwhile.
         }
     }
 

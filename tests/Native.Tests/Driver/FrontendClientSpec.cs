@@ -1,5 +1,6 @@
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Linux;
+using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.VhostUser;
 
 namespace Ringmaster.Native.Tests.Driver;
@@ -82,7 +83,7 @@ public sealed class FrontendClientSpec : IDisposable
         Assert.Throws<FrontendException>(() => _client.GetFeatures());
         Assert.False(_client.WaitForClose(TimeSpan.FromMilliseconds(10)));
         _peer.Dispose();
-        Assert.True(_client.WaitForClose(TimeSpan.FromSeconds(1)));
+        Assert.True(_client.WaitForClose(Waiting.Limit));
         Assert.Throws<FrontendException>(() => _client.GetFeatures());
     }
 

@@ -23,6 +23,9 @@ namespace Ringmaster.Native.Tests.Support
     {
         internal const string Verb = "child";
 
+        /// <summary>A child starts a runtime and compiles; some do a thing hundreds of times.</summary>
+        private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
         /// <summary>Runs a private static method without parameters; the child exits with 0 when it returns.</summary>
         internal static ChildResult Run(Action body)
         {
@@ -42,10 +45,10 @@ namespace Ringmaster.Native.Tests.Support
             using Process child = Process.Start(start)!;
             Task<string> output = child.StandardOutput.ReadToEndAsync();
             Task<string> errors = child.StandardError.ReadToEndAsync();
-            if (!child.WaitForExit(Waiting.Limit))
+            if (!child.WaitForExit(Patience))
             {
                 child.Kill();
-                throw new TimeoutException($"{body.Method.Name} has not ended within {Waiting.Limit}.");
+                throw new TimeoutException($"{body.Method.Name} has not ended within {Patience}.");
             }
 
             return new ChildResult(child.ExitCode, output.Result + errors.Result);

@@ -114,7 +114,7 @@ public sealed class FramesSpec
     public void A_large_frame_waits_for_the_guest_to_post_enough_buffers()
     {
         var options = new VirtioNetOptions { QueueSize = 16, ReceiveBufferSize = 1536 };
-        using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern, options);
+        using var bench = new WorkerBench(IoEngine.Syscall, WorkerBench.Modern, options, heldFor: Waiting.Limit);
         bench.StartBoth();
 
         // 16 buffers of 1536 bytes: a frame of 20,000 needs 14; the one before it takes 4 until the guest posts them again.

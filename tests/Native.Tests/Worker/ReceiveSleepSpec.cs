@@ -1,5 +1,6 @@
 using Ringmaster.Native.Driver;
 using Ringmaster.Native.Memory;
+using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.Tests.Worker.Support;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
@@ -57,7 +58,7 @@ public sealed class ReceiveSleepSpec
         try
         {
             var tap = new TapReadiness();
-            var factory = new PumpFactory(io, tap, new WorkerCounters());
+            var factory = new PumpFactory(io, tap, new WorkerCounters(), Waiting.Limit);
             Assert.Null(factory.Create(RingSide.Rx, bench.PlanOf(RingSide.Rx), new GuestView(memory, null), out RingPump? pump));
             using (pump)
             {

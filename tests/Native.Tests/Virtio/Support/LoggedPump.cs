@@ -1,5 +1,6 @@
 using Ringmaster.Native.Memory;
 using Ringmaster.Native.Tests.Memory;
+using Ringmaster.Native.Tests.Support;
 using Ringmaster.Native.Virtio;
 using Ringmaster.Native.Worker;
 
@@ -26,7 +27,7 @@ internal sealed class LoggedPump : IDisposable
         Io = new QueueTapIo(stopsAtLimit);
         DevicePart = Bench.Plan.DeviceAddress - GuardedMemory.UserBase;
         RingPlan plan = Bench.Plan with { LogUsed = logUsed ? DevicePart : null };
-        var factory = new PumpFactory(Io, _tap, new WorkerCounters());
+        var factory = new PumpFactory(Io, _tap, new WorkerCounters(), Waiting.Limit);
         Assert.Null(factory.Create(side, plan, Bench.Memory.View, out RingPump? pump));
         _pump = pump!;
     }

@@ -22,6 +22,7 @@ internal sealed class WorkerBench : IDisposable
     private readonly IoEngine _engine;
     private readonly TapQueue _queue;
     private readonly bool _merge;
+    private readonly TimeSpan? _heldFor;
     private long _generation;
     private GuestMemory _memory;
 
@@ -30,9 +31,11 @@ internal sealed class WorkerBench : IDisposable
         VirtioFeatures features,
         VirtioNetOptions? options = null,
         TapQueue? tap = null,
-        bool merge = false)
+        bool merge = false,
+        TimeSpan? heldFor = null)
     {
         _merge = merge;
+        _heldFor = heldFor;
         _engine = engine;
         _features = features;
         options ??= new VirtioNetOptions { QueueSize = 256 };
@@ -162,6 +165,7 @@ internal sealed class WorkerBench : IDisposable
     private QueuePairWorker StartWorker()
     {
         var plan = new WorkerPlan("test/pair-0", ++_generation, null, _engine, BusyPoll.Off, _merge, _queue, Counters);
+        plan = plan with { HeldFor = _heldFor ?? plan.HeldFor };
         Worker = QueuePairWorker.Start(plan, _reports.Add);
         Do(new ReplaceMemory(_memory));
         return Worker;
