@@ -8,6 +8,7 @@ internal sealed unsafe partial class TapToGuest<TRing>
 {
     private const int MaxHeldTries = 1024;
 
+    /// <summary><see cref="WorkerPlan.HeldFor"/>.</summary>
     private readonly int _heldMilliseconds;
     private readonly HeldFrame[] _held = new HeldFrame[MaxBatch];
     private int _heldFirst;
