@@ -77,8 +77,6 @@ public sealed partial class DeviceSupervisor
         ReleaseWhenEnded();
     }
 
-    private void OnPreparedTooLate(Prepared message) => message.Step.Unmap(message.Maps);
-
     private void OnPairEnded(Terminated message)
     {
         _pairs.OnEnded(message.ActorRef);

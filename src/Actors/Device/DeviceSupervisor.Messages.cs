@@ -84,7 +84,7 @@ public sealed partial class DeviceSupervisor
         Commit(step, _session!.Maps);
     }
 
-    private void OnPrepared(Prepared message) => Commit(message.Step, message.Maps);
+    private void OnPrepared(Prepared message) => Commit(message.Step, _host.Take(message));
 
     private void OnPrepareFailed(PrepareFailed message)
     {

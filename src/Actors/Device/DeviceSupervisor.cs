@@ -168,7 +168,7 @@ public sealed partial class DeviceSupervisor : ReceiveActor, IWithTimers
     {
         Receive<Opened>(Ignore);
         Receive<OpenFailed>(Ignore);
-        Receive<Prepared>(OnPreparedTooLate);
+        Receive<Prepared>(Ignore);
         Receive<Terminated>(OnPairEnded);
         Receive<StopTimedOut>(OnStopTimedOut);
         Receive<HostReleased>(OnHostReleased);

@@ -22,6 +22,9 @@ internal sealed class HostSide
     /// <summary>What is open, whether or not the actor has heard of it; only pieces of work touch it.</summary>
     private Opened? _opened;
 
+    /// <summary>What was prepared, until the actor takes it: it may be gone by then.</summary>
+    private Prepared? _prepared;
+
     /// <summary>What was last asked for; null when it is not known what the host's side is like.</summary>
     private DeviceDemand? _asked;
     private bool _looking;
@@ -56,17 +59,26 @@ internal sealed class HostSide
     /// <summary>True when the host's side is not like that, or not known to be.</summary>
     internal bool DiffersFrom(DeviceDemand demand) => !demand.Equals(_asked);
 
-    /// <summary>Does what a message asks for. Answer: <see cref="Prepared"/> or <see cref="PrepareFailed"/>.</summary>
+    /// <summary>
+    /// Does what a message asks for. Answer: <see cref="Prepared"/>, to be taken by <see cref="Take"/>, or
+    /// <see cref="PrepareFailed"/>.
+    /// </summary>
     /// <param name="step">What it says of memory, log and in-flight region.</param>
     /// <param name="demand">What the host's side is to be like before the message is carried out; null = as it is.</param>
     internal void Prepare(PendingStep step, DeviceDemand? demand)
     {
         IDeviceKind kind = Kind;
         _asked = demand ?? _asked;
-        _work.Run(() => MapAndApply(step, kind, demand)).PipeTo(
-            _self,
-            success: maps => new Prepared(step, maps),
-            failure: e => new PrepareFailed(step, e.GetBaseException()));
+        _work.Run(() => _prepared = new Prepared(step, MapAndApply(step, kind, demand)))
+            .PipeTo(_self, failure: e => new PrepareFailed(step, e.GetBaseException()));
+    }
+
+    /// <summary>Hands over what was prepared.</summary>
+    /// <returns>The maps, whose references are the caller's from here on.</returns>
+    internal GuestMaps Take(Prepared prepared)
+    {
+        _prepared = null;
+        return prepared.Maps;
     }
 
     /// <summary>It is not known any more what the host's side is like: the next demand is applied whole.</summary>
@@ -117,7 +129,7 @@ internal sealed class HostSide
         _work.Run(() => ChangeMtu(kind, mtu)).PipeTo(_self, failure: e => new MtuChanged(mtu, e.GetBaseException()));
     }
 
-    /// <summary>Closes everything, after what is under way; also what an opening gave that nobody has taken over.</summary>
+    /// <summary>Closes everything, after what is under way; also what came of that and nobody has taken over.</summary>
     /// <returns>Done when all is closed.</returns>
     internal Task<HostReleased> Release(FrontendSession? session)
     {
@@ -178,6 +190,8 @@ internal sealed class HostSide
 
     private HostReleased ReleaseAll(FrontendSession? session)
     {
+        _prepared?.Step.Unmap(_prepared.Maps);
+        _prepared = null;
         session?.Dispose();
         _opened?.Door.Dispose();
         _opened?.Kind.Dispose();

@@ -1,3 +1,4 @@
+using Akka.Actor;
 using Ringmaster.Actors.Device;
 using Ringmaster.Actors.Tests.Support;
 
@@ -18,6 +19,39 @@ public sealed class SessionCycleSpec : DeviceTest
             () => Leaks.OpenFds() <= before.fds && Leaks.DeletedMappings() <= before.mappings,
             () => $"before {before}, now {Leaks.OpenFds()} fds, {Leaks.DeletedMappings()} mappings: {Leaks.DescribeFds()}");
         Assert.Equal((1, 2), (Host.Opened, Workers.All.Count));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Memory_that_is_mapped_while_the_device_ends_does_not_stay(bool stopped)
+    {
+        int before = Leaks.DeletedMappings();
+        StartDevice();
+        FrontEnd frontEnd = Connect();
+        await frontEnd.NegotiateAsync();
+        await frontEnd.StartRingAsync(0);
+        Host.Gate.Reset();
+        _ = frontEnd.ShareMemoryAsync();
+        await AwaitAssertAsync(() => Assert.Equal(1, Host.Waiting));
+        Assert.True(Leaks.DeletedMappings() > before);
+
+        Watch(Device);
+        if (stopped)
+        {
+            Device.Tell(StopDevice.Instance);
+            await StatusIsAsync(status => Assert.Equal(DevicePhase.Stopping, status.Phase));
+            Host.Gate.Set();
+            ExpectTerminated(Device);
+        }
+        else
+        {
+            Sys.Stop(Device);
+            ExpectTerminated(Device);
+            Host.Gate.Set();
+        }
+
+        await Leaks.UntilAsync(() => Leaks.DeletedMappings() <= before, () => $"{Leaks.DeletedMappings()} mappings");
     }
 
     private async Task CycleAsync(int times)
