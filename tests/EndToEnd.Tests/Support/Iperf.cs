@@ -14,7 +14,7 @@ internal sealed record IperfResult(double BitsPerSecond, double LostPercent, lon
     private static readonly string[] NotReady =
     [
         "server is busy", "Connection refused", "unable to receive control message: Connection reset",
-        "unable to send cookie to server",
+        "unable to send cookie to server", "control socket has closed unexpectedly",
     ];
 
     /// <summary>Runs the client in the host's namespace against the server in the guest.</summary>
