@@ -76,9 +76,13 @@ public sealed class GuestReconnectSpec(GuestReconnectSpec.Reconnecting served) :
                 await load.LineAsync("bits/sec", Patience);
                 return load;
             }
-            catch (TimeoutException) when (IperfResult.SaysNotReady(load.Output) && watch.Elapsed < Patience)
+            catch (TimeoutException)
             {
                 await load.DisposeAsync();
+                if (!IperfResult.SaysNotReady(load.Output) || watch.Elapsed >= Patience)
+                {
+                    throw;
+                }
             }
         }
     }

@@ -42,13 +42,14 @@ public sealed class RingResetSpec : BackendFixture
         StrongBox<int> sent = new();
         Task traffic = Task.Run(() => SendOneByOne(driver.Pairs[1], host, sent, end.Token));
 
-        for (int round = 0; round < 40 || (Volatile.Read(ref sent.Value) < 40 && !traffic.IsCompleted); round++)
+        for (int round = 0; round < 40 || (Volatile.Read(ref sent.Value) <= 40 && !traffic.IsCompleted); round++)
         {
             driver.ResetRing(round % 3, round % 2 == 0 ? 64 : 128);
         }
 
         await end.CancelAsync();
         await traffic;
+        Assert.True(sent.Value > 40);
         FrameExchange.Run(driver, host, 100, window: 8);
     }
 

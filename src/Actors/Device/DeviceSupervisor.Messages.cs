@@ -72,8 +72,7 @@ public sealed partial class DeviceSupervisor
         // Frames must find their queue when the front-end is told that its ring runs, a broken ring's as well. What only stops
         // rings is done first, and the host's side follows; what is nothing to the host's side does not depend on it.
         DeviceDemand demand = DemandOfHost(step.Next, starting);
-        bool concernsHost = !step.OnlyStops && !demand.Equals(DemandOfHost(_session!.State, []));
-        bool hostFirst = concernsHost && _host.DiffersFrom(demand);
+        bool hostFirst = _host.DiffersFrom(demand) && !demand.Equals(DemandOfHost(_session!.State, [])) && !step.OnlyStops;
         if (step.ChangesMaps || hostFirst)
         {
             Enter(DevicePhase.Serving, Preparing);

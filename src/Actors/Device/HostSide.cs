@@ -22,7 +22,10 @@ internal sealed class HostSide
     /// <summary>What is open, whether or not the actor has heard of it; only pieces of work touch it.</summary>
     private Opened? _opened;
 
-    /// <summary>What was prepared, until the actor takes it: it may be gone by then.</summary>
+    /// <summary>
+    /// What was prepared, until the actor takes it: it may be gone by then. Set by a piece of work, and by the actor once that
+    /// has answered.
+    /// </summary>
     private Prepared? _prepared;
 
     /// <summary>What was last asked for; null when it is not known what the host's side is like.</summary>

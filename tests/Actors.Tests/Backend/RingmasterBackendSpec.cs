@@ -53,6 +53,7 @@ public sealed class RingmasterBackendSpec : IDisposable
         await backend.StopAsync();
         Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(5));
         await ClosedAsync("net0");
+        Assert.Equal(1, _host.Disposed);
         Assert.Same(backend.StopAsync(), backend.StopAsync());
     }
 
